@@ -1,0 +1,176 @@
+"""What a dialect has to tell. The defaults are those of the current generation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+EXTENSION = "pg_tviews"
+LIBRARY = "pg_tviews"
+SETTING_PREFIX = "pg_tviews."
+
+# Tables whose columns tell generations apart: key -> (relation name, column)
+PROBES: Mapping[str, tuple[str, str]] = {
+    "registry": ("registry", "entity"),
+    "meta": ("pg_tview_meta", "entity"),
+    "meta_plan": ("pg_tview_meta", "plan"),
+    "meta_cascade_paths": ("pg_tview_meta", "cascade_paths"),
+    "valid": ("pg_tview_valid", "entity"),
+    "stats": ("stats", "entity"),
+    "audit_log": ("pg_tview_audit_log", "log_id"),
+    "pending": ("pg_tview_pending_refreshes", "gid"),
+}
+
+
+def ident(name: str) -> str:
+    """An SQL identifier, always quoted: for statements that people read and paste."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string literal that reads the same whatever standard_conforming_strings says."""
+    quoted = "'" + text.replace("'", "''") + "'"
+    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+@dataclass(frozen=True)
+class TriggerShape:
+    """One trigger that has to exist: its kind and pg_trigger.tgtype."""
+
+    kind: str
+    type: int
+
+
+ROW = TriggerShape("row", 29)
+FLUSH = TriggerShape("flush", 28)
+TRUNCATE = TriggerShape("truncate", 32)
+DELTA = (TriggerShape("delta", 4), TriggerShape("delta", 16), TriggerShape("delta", 8))
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One generation of the catalog.
+
+    acts: whether repairs were tested on it; elsewhere pgtv looks only.
+    """
+
+    name: str
+    schema: str | None = "tviews"  # None: wherever the extension was created
+    meta: str = "pg_tview_meta"
+    acts: bool = True
+    revisions: tuple[int, ...] = (10,)
+    contract_versions: tuple[int, ...] = (2,)
+    server_majors: tuple[int, ...] = (16, 17, 18)
+    trigger_functions: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "pg_tview_trigger_handler": "row",
+            "pg_tview_flush_trigger": "flush",
+            "pg_tview_truncate_trigger": "truncate",
+            "pg_tview_delta_trigger": "delta",
+        }
+    )
+    meta_triggers: tuple[str, ...] = ("pg_tview_meta_rebind", "pg_tview_meta_changed")
+    event_triggers: tuple[str, ...] = ("pg_tviews_ddl_end", "pg_tviews_sql_drop")
+    required_tables: tuple[str, ...] = (
+        "pg_tview_meta", "pg_tview_valid", "registry", "stats", "pg_tview_audit_log",
+    )  # fmt: skip
+    has_plan: bool = True
+    refuses_cycles: bool = True
+
+    # What the generation can do, as SQL. `extschema` comes from the snapshot.
+
+    def qualified_meta(self, extschema: str) -> str:
+        return f"{ident(extschema)}.{ident(self.meta)}"
+
+    def reregister(self, table: str) -> str:
+        """Re-derives plan, identity and triggers; rows stay as they are."""
+        return f"SELECT tviews.pg_tviews_reregister({literal(table)});"
+
+    def reregister_all(self) -> str:
+        return "SELECT * FROM tviews.pg_tviews_reregister_all();"
+
+    def refresh(self, table: str) -> str:
+        """Blocking: ACCESS EXCLUSIVE on the TVIEW and every TVIEW that embeds it."""
+        return f"SELECT tviews.pg_tviews_refresh({literal(table)});"
+
+    def update_extension(self) -> str:
+        return f"ALTER EXTENSION {EXTENSION} UPDATE;"
+
+    def create_extension(self) -> str:
+        return f"CREATE EXTENSION {EXTENSION};"
+
+    def drop_tview(self, table: str, *, cascade: bool = False) -> str:
+        return f"SELECT tviews.pg_tviews_drop({literal(table)}, true, {str(cascade).lower()});"
+
+    def backing_view(self, schema: str, name: str) -> str:
+        """Unquoted name of the backing view in the extension's schema.
+
+        Raises nothing: a name over 63 bytes is shortened by the extension with a hash that only
+        the catalog knows; then the prefix alone is given.
+        """
+        full = f"{schema}__{name}"
+        return full if len(full.encode()) <= 63 else full.encode()[:54].decode(errors="ignore")
+
+    def expected_triggers(
+        self, cascade: str, relkind: str, *, on_tview: bool
+    ) -> tuple[TriggerShape, ...]:
+        """The triggers that a base table read as `cascade` must carry for one TVIEW."""
+        if cascade in ("mapped", "all_keys"):
+            if on_tview:
+                return DELTA
+            if relkind == "p":
+                return (ROW, FLUSH, TRUNCATE)
+            return (*DELTA, FLUSH, TRUNCATE)
+        if cascade == "local" and not on_tview:
+            return (ROW, FLUSH, TRUNCATE)
+        return ()
+
+    def partition_triggers(self) -> tuple[TriggerShape, ...]:
+        """What each partition carries of its own when its root has a row trigger."""
+        return (FLUSH, TRUNCATE)
+
+    # Queries for the collector; parameters by name.
+
+    def tviews_query(self, extschema: str) -> str:
+        """Columns: entity, table_oid, view_oid, definition, plan, raw, registered_age."""
+        meta = self.qualified_meta(extschema)
+        return (
+            "SELECT m.entity, m.table_oid::oid::int8 AS table_oid, m.view_oid::oid::int8 AS view_oid,"
+            " m.definition, m.plan::text AS plan, pg_catalog.to_jsonb(m) - 'plan' - 'definition' AS raw,"
+            f" pg_catalog.age(m.xmin) AS registered_age FROM {meta} m ORDER BY m.entity"
+        )
+
+    def registry_query(self, extschema: str) -> str | None:
+        """Columns: entity, options; None where the generation has no such view."""
+        return f"SELECT entity, options FROM {ident(extschema)}.registry"
+
+    def valid_query(self, extschema: str) -> str | None:
+        """UNLOGGED TVIEWs whose rows the extension trusts. Not readable on a standby."""
+        return f"SELECT entity FROM {ident(extschema)}.pg_tview_valid"
+
+    def stats_query(self, extschema: str) -> str | None:
+        """Columns: entity and a JSON object of counters."""
+        return (
+            f"SELECT entity, pg_catalog.to_jsonb(s) AS values FROM {ident(extschema)}.stats s"
+        )
+
+    def audit_query(self, extschema: str) -> str | None:
+        return (
+            "SELECT c.relpages::int8 AS pages, c.reltuples::int8 AS rows FROM pg_catalog.pg_class c"
+            " WHERE c.oid = pg_catalog.to_regclass("
+            f"{literal(ident(extschema) + '.pg_tview_audit_log')})"
+        )
+
+    def contract_query(self, extschema: str) -> str | None:
+        return f"SELECT {ident(extschema)}.contract_version()"
+
+    def revision_query(self, extschema: str) -> str | None:
+        """SQL-language function: answers without the library."""
+        return f"SELECT {ident(extschema)}.pg_tviews_catalog_revision()"
+
+    def library_query(self, extschema: str) -> str | None:
+        """Loads the library: only in a savepoint."""
+        return f"SELECT {ident(extschema)}.pg_tviews_version()"
+
+    def feed_gaps_query(self, extschema: str) -> str | None:
+        return f"SELECT {ident(extschema)}.pg_tviews_feed_gaps()"
