@@ -407,9 +407,7 @@ def _sessions(
     return tuple(model.Session(**_frozen({**r, "query": scrub(r["query"])})) for r in rows)
 
 
-def _counters(
-    run: _Collector, dialect: Dialect, schema: str | None
-) -> tuple[model.Counters, ...]:
+def _counters(run: _Collector, dialect: Dialect, schema: str | None) -> tuple[model.Counters, ...]:
     if not schema:
         return ()
     rows = run.rows("counters", dialect.stats_query(schema)) or []
@@ -452,7 +450,8 @@ def _view_definitions(run: _Collector, snapshot: Snapshot) -> tuple[model.Relati
         for lock in snapshot.locks
         if lock.mode == "AccessExclusiveLock" and lock.relation
     }
-    wanted, skipped = [], []
+    wanted: list[model.Relation] = []
+    skipped: list[model.Relation] = []
     for relation in snapshot.relations:
         if relation.kind not in "vm":
             continue

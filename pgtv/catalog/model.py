@@ -508,7 +508,7 @@ class Snapshot:
             found.setdefault(read.reader, []).append(read)
         return found
 
-    def gap(self, section: str, object: str | None = None) -> Gap | None:  # noqa: A002
+    def gap(self, section: str, object: str | None = None) -> Gap | None:
         """Why `section` (of `object`) is missing, or None when it was collected."""
         for gap in self.gaps:
             if gap.section == section and gap.object in (None, object):

@@ -7,6 +7,7 @@ port and nobody else can reach it. PostgreSQL refuses to run as root: then every
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -75,7 +76,7 @@ class Server:
 
     def __post_init__(self) -> None:
         # /tmp and not TMPDIR: a socket's path may have 107 bytes only
-        self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir="/tmp"))  # noqa: S108
+        self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir="/tmp"))
         if os.geteuid() == 0:
             as_user = run_as()
             os.chown(self.root, as_user["user"], as_user["group"])
@@ -126,7 +127,7 @@ class Server:
         )
         if done.returncode != 0:
             raise ClusterError(f"{name} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
-        return done.stdout
+        return str(done.stdout)
 
     def init(self) -> Server:
         """initdb, with trust on the private socket, and the settings."""
@@ -194,10 +195,8 @@ class Server:
     def kill(self) -> None:
         """SIGKILL to the postmaster and its children, as a machine that lost power."""
         if self.process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             self.process.wait(30)
             # Children are sessions of their own; they end when they see the postmaster gone.
             self._wait_children_gone()
@@ -213,9 +212,7 @@ class Server:
                 if not entry.name.isdigit():
                     continue
                 try:
-                    if Path(os.readlink(entry / "cwd")) == self.data and entry.name != str(
-                        os.getpid()
-                    ):
+                    if (entry / "cwd").readlink() == self.data and entry.name != str(os.getpid()):
                         alive = True
                         os.kill(int(entry.name), signal.SIGKILL)
                 except OSError:
@@ -283,10 +280,8 @@ class Server:
 
     def destroy(self) -> None:
         """Stop at once and remove everything."""
-        try:
+        with contextlib.suppress(ClusterError):
             self.stop("immediate", timeout=15)
-        except ClusterError:
-            pass
         if not self.keep:
             shutil.rmtree(self.root, ignore_errors=True)
 

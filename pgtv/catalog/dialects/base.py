@@ -150,9 +150,7 @@ class Dialect:
 
     def stats_query(self, extschema: str) -> str | None:
         """Columns: entity and a JSON object of counters."""
-        return (
-            f"SELECT entity, pg_catalog.to_jsonb(s) AS values FROM {ident(extschema)}.stats s"
-        )
+        return f"SELECT entity, pg_catalog.to_jsonb(s) AS values FROM {ident(extschema)}.stats s"
 
     def audit_query(self, extschema: str) -> str | None:
         return (

@@ -21,11 +21,15 @@ class Beta19Dialect(Dialect):
     def refresh(self, table: str) -> str:
         return f"SELECT pg_tviews_refresh({literal(table)});"
 
-    def backing_view(self, schema: str, name: str) -> str:  # noqa: ARG002
+    def backing_view(self, schema: str, name: str) -> str:
         return "v_" + name.removeprefix("tv_")
 
     def expected_triggers(
-        self, cascade: str, relkind: str, *, on_tview: bool  # noqa: ARG002
+        self,
+        cascade: str,
+        relkind: str,
+        *,
+        on_tview: bool,
     ) -> tuple[TriggerShape, ...]:
         return () if on_tview or relkind not in "rp" else (ROW, FLUSH)
 
@@ -37,28 +41,28 @@ class Beta19Dialect(Dialect):
             f" pg_catalog.age(m.xmin) AS registered_age FROM {meta} m ORDER BY m.entity"
         )
 
-    def registry_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def registry_query(self, extschema: str) -> str | None:
         return None
 
-    def valid_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def valid_query(self, extschema: str) -> str | None:
         return None
 
-    def stats_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def stats_query(self, extschema: str) -> str | None:
         return None
 
-    def audit_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def audit_query(self, extschema: str) -> str | None:
         return None
 
-    def contract_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def contract_query(self, extschema: str) -> str | None:
         return None
 
-    def revision_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def revision_query(self, extschema: str) -> str | None:
         return None
 
     def library_query(self, extschema: str) -> str | None:
         return f"SELECT {ident(extschema)}.pg_tviews_version()"
 
-    def feed_gaps_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def feed_gaps_query(self, extschema: str) -> str | None:
         return None
 
 

@@ -9,10 +9,10 @@ from pgtv.catalog.dialects.base import Dialect
 
 @dataclass(frozen=True)
 class LabDialect(Dialect):
-    def library_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def library_query(self, extschema: str) -> str | None:
         return None
 
-    def feed_gaps_query(self, extschema: str) -> str | None:  # noqa: ARG002
+    def feed_gaps_query(self, extschema: str) -> str | None:
         return None
 
 

@@ -1,0 +1,5 @@
+"""`python -m pgtv`."""
+
+from pgtv.cli.main import main
+
+main()

@@ -1,0 +1,122 @@
+"""The command `pgtv`: a lazy group (a command's module is imported when it is called) and its errors.
+
+Exit codes: see pgtv.errors.Exit. Usage errors exit 3: click's own 2 would read as CRITICAL.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pgtv import __version__
+from pgtv.errors import Exit, PgtvError
+
+# command -> (module, attribute, short help); the short help is here so that `pgtv --help` imports none
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "doctor": (
+        "pgtv.cli.doctor",
+        "doctor",
+        "Find what is wrong, what it affects and what cures it",
+    ),
+    "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else " See: pgtv --help"
+            raise click.UsageError(f"there is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["--help"]})
+@click.version_option(__version__, prog_name="pgtv")
+def cli() -> None:
+    """Operations toolkit for pg_tviews: see, explain and verify incrementally maintained views."""
+
+
+def main(argv: Sequence[str] | None = None) -> Any:
+    """The console script: runs the command and always leaves by sys.exit."""
+    sys.exit(run(argv))
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; gives the exit code, prints errors without traceback."""
+    try:
+        result = cli.main(args=list(argv) if argv is not None else None, standalone_mode=False)
+        return int(result) if isinstance(result, int) else 0
+    except click.exceptions.Exit as e:
+        return e.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        return Exit.INTERRUPTED
+    except click.ClickException as e:
+        e.show(sys.stderr)
+        return Exit.UNKNOWN
+    except PgtvError as e:
+        _say(e.message, e.hint)
+        return e.exit_code
+    except BrokenPipeError:
+        # the reader (head, less) went away; keep the interpreter from complaining at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.HEALTHY
+    except Exception as e:
+        return _unexpected(e)
+
+
+def _unexpected(error: Exception) -> int:
+    """A driver's error that nobody translated, or a defect of ours: never a traceback unasked."""
+    if type(error).__module__.startswith("psycopg"):
+        from pgtv.session import translate
+
+        translated = translate(error)  # type: ignore[arg-type]
+        _say(translated.message, translated.hint)
+        return translated.exit_code
+    if os.environ.get("PGTV_TRACEBACK"):
+        raise error
+    _say(
+        f"pgtv failed unexpectedly: {type(error).__name__}: {error}",
+        "this is a defect of pgtv; PGTV_TRACEBACK=1 shows where",
+    )
+    return Exit.UNKNOWN
+
+
+def _say(message: str, hint: str | None) -> None:
+    click.echo(f"pgtv: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""pytest plugin: throwaway servers with the shop in them, one a session, one database a test.
+
+`shop` runs on the real extension, on two majors; `lab_shop` on the stand-in. Both give a `Database`.
+A lane whose binaries are missing is skipped with the reason and the command that installs them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgtv.catalog.collect import collect
+from pgtv.catalog.model import Snapshot
+from pgtv.cluster import binaries
+from pgtv.cluster.server import Server, new_server
+from pgtv.session import Target, connect
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOP = ROOT / "sql" / "demo" / "shop.sql"
+LAB = ROOT / "sql" / "lab" / "install.sql"
+REAL_MAJORS = (18, 17)
+TEMPLATE = "shop_template"
+_names = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of a throwaway server, and what tests do with it."""
+
+    server: Server
+    name: str
+
+    @property
+    def conninfo(self) -> str:
+        return self.server.conninfo(self.name)
+
+    def target(self, **kw: Any) -> Target:
+        return Target(dbname=self.server.conninfo(self.name, kw.pop("user", None)), **kw)
+
+    def sql(self, text: str, user: str | None = None) -> str:
+        """Run by psql, as people do; stops at the first error."""
+        return self.server.psql(text, self.name, user)
+
+    def connect(self, user: str | None = None, autocommit: bool = True) -> psycopg.Connection[Any]:
+        return self.server.connect(self.name, user, autocommit)
+
+    def snapshot(self, user: str | None = None) -> Snapshot:
+        with connect(self.target(user=user)) as connection:
+            return collect(connection)
+
+    def pgtv(
+        self, *args: str, user: str | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command as a user would, in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-m", "pgtv", *args],
+            env=self.server.env(self.name, user) | env,
+            cwd=self.server.root,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+def _database(server: Server, template: str | None = TEMPLATE) -> Iterator[Database]:
+    name = f"t{next(_names)}"
+    server.create_database(name, template)
+    try:
+        yield Database(server, name)
+    finally:
+        server.drop_database(name)
+
+
+def shop_server(folder: Path, *, lab: bool = False) -> Server:
+    """A running server with the template database of the shop."""
+    server = new_server(folder, () if lab else ("pg_tviews",))
+    try:
+        server.create_database(TEMPLATE)
+        server.psql(LAB.read_text() if lab else "CREATE EXTENSION pg_tviews", TEMPLATE)
+        server.psql(SHOP.read_text(), TEMPLATE)
+    except BaseException:
+        server.destroy()
+        raise
+    return server
+
+
+def require_real(major: int, release: str = binaries.RELEASE) -> Path:
+    """The binaries, or a skip that says how to get them."""
+    folder = binaries.real(major, release)
+    if folder is None:
+        pytest.skip(
+            f"extension {release} for PostgreSQL {major} is not installed: tools/install-extension"
+        )
+    return folder
+
+
+@pytest.fixture(scope="session", params=REAL_MAJORS, ids=lambda m: f"pg{m}")
+def real_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The real extension with the shop, once a session and major."""
+    with shop_server(require_real(request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+def shop(real_server: Server) -> Iterator[Database]:
+    """A fresh database with the shop on the real extension."""
+    yield from _database(real_server)
+
+
+@pytest.fixture
+def empty(real_server: Server) -> Iterator[Database]:
+    """A fresh database without the extension, on a server that has it."""
+    yield from _database(real_server, None)
+
+
+@pytest.fixture(scope="session")
+def lab_server() -> Iterator[Server]:
+    folder = binaries.plain()
+    if folder is None:
+        pytest.skip("no PostgreSQL binaries: tools/install-servers")
+    with shop_server(folder, lab=True) as server:
+        yield server
+
+
+@pytest.fixture
+def lab_shop(lab_server: Server) -> Iterator[Database]:
+    """A fresh database with the shop on the stand-in."""
+    yield from _database(lab_server)
+
+
+@pytest.fixture(scope="session")
+def real_server_18() -> Iterator[Server]:
+    """One major only, for what does not depend on it."""
+    with shop_server(require_real(18)) as server:
+        yield server
+
+
+@pytest.fixture
+def shop18(real_server_18: Server) -> Iterator[Database]:
+    yield from _database(real_server_18)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by the fixtures used, so that lanes need no bookkeeping."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"real_server", "real_server_18"}:
+            item.add_marker(pytest.mark.real)
+        if "lab_server" in fixtures:
+            item.add_marker(pytest.mark.lab)
+
+
+os.environ.pop("PGTV_TRACEBACK", None)
