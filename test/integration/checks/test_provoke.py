@@ -1,0 +1,213 @@
+"""Every check, on the real extension: quiet, near miss quiet, break found, printed cure, quiet again.
+
+The steps come from the check's own `Provoke`. After the cure the database has to be well, whatever
+the check looks at: contents equal to the definitions, and writes to every base table arrive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from psycopg import sql
+from servers import ROOT, Database
+
+from pgtv.checks.declare import Check
+from pgtv.checks.examine import Outcome, State, examine
+from pgtv.checks.registry import all_checks
+from pgtv.finding import Finding, Severity
+
+CHECKS = all_checks()
+HERE = [pytest.param(c, id=c.id) for c in CHECKS.values() if not c.provoke.elsewhere]
+ELSEWHERE = [pytest.param(c, id=c.id) for c in CHECKS.values() if c.provoke.elsewhere]
+
+
+@pytest.mark.parametrize("check", HERE)
+def test_provoke(check: Check, shop: Database) -> None:
+    provoke = check.provoke
+    assert provoke.break_ or provoke.hold, (
+        f"{check.id}: Provoke needs break_ or hold, or else elsewhere='test/…/test_x.py::test_y'"
+    )
+    _assert_quiet(check, shop, "the healthy shop")
+    try:
+        if provoke.near_miss:
+            shop.sql(provoke.near_miss)
+            _assert_quiet(check, shop, f"the near miss\n  {provoke.near_miss}")
+        if provoke.break_:
+            shop.sql(provoke.break_)
+        with _held(shop, provoke.hold):
+            finding = _found(check, shop)
+            _assert_complete(check, finding)
+            if finding.remedy and finding.remedy.sql:
+                shop.sql("\n".join(finding.remedy.sql))
+                _assert_quiet(check, shop, "the cure\n  " + "\n  ".join(finding.remedy.sql))
+        if finding.remedy and finding.remedy.sql:
+            assert _differing(shop) == {}, "contents differ after the cure (rows a TVIEW)"
+            _write_everywhere(shop)
+            assert _differing(shop) == {}, "writes after the cure do not arrive (rows a TVIEW)"
+    finally:
+        if provoke.undo:
+            shop.sql(provoke.undo)
+
+
+@pytest.mark.parametrize("check", ELSEWHERE)
+def test_elsewhere_names_a_test(check: Check) -> None:
+    provoke = check.provoke
+    assert not (provoke.break_ or provoke.hold), "with elsewhere the SQL is empty"
+    file, _, name = provoke.elsewhere.partition("::")
+    path = ROOT / file
+    assert path.is_file(), f"{check.id}: elsewhere={provoke.elsewhere!r}: there is no file {file}"
+    assert re.search(rf"^\s*def {re.escape(name)}\(", path.read_text(), re.MULTILINE), (
+        f"{check.id}: elsewhere={provoke.elsewhere!r}: no test {name!r} in {file}"
+    )
+
+
+def test_the_healthy_shop_has_no_finding_above_info(shop: Database) -> None:
+    _assert_healthy(shop)
+
+
+def test_the_healthy_lab_shop_has_no_finding_above_info(lab_shop: Database) -> None:
+    _assert_healthy(lab_shop)
+
+
+def _assert_healthy(shop: Database) -> None:
+    examination = examine(shop.snapshot(), CHECKS.values())
+    above = [f for f in examination.findings if f.severity is not Severity.INFO]
+    assert not above, "on a healthy shop:\n" + "\n".join(map(_line, above))
+
+
+@pytest.mark.parametrize("check", [pytest.param(c, id=c.id) for c in CHECKS.values()])
+def test_declaration(check: Check) -> None:
+    """What the documents, the baseline and the grouping rely on."""
+    from pgtv.checks.registry import sections
+
+    assert set(sections(check)) >= {"Meaning", "Impact", "Diagnosis", "Mitigation"}, (
+        f"{check.id}: the docstring of its file lacks a section"
+    )
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", check.id)
+    module = check.run.__module__
+    assert module == f"pgtv.checks.{check.id.replace('-', '_')}", f"{check.id} lives in {module}"
+    # consequence_of may name a check that is not written yet only by mistake
+    assert set(check.consequence_of) <= set(CHECKS), (
+        f"{check.id}: consequence_of names {set(check.consequence_of) - set(CHECKS)}"
+    )
+
+
+def _look(check: Check, shop: Database) -> Outcome:
+    (outcome,) = examine(shop.snapshot(), [check]).outcomes
+    return outcome
+
+
+def _line(finding: Finding) -> str:
+    return f"  {finding.severity} {finding.id}  {finding.detail}"
+
+
+def _said(outcome: Outcome) -> str:
+    findings = "\n".join(map(_line, outcome.findings)) or "  no findings"
+    return f"{outcome.state} {outcome.reason or ''}\n{findings}"
+
+
+def _assert_quiet(check: Check, shop: Database, after: str) -> None:
+    """No finding above info, and none at all about what Provoke names."""
+    outcome = _look(check, shop)
+    loud = [
+        f
+        for f in outcome.findings
+        if f.severity is not Severity.INFO or f.object == check.provoke.object
+    ]
+    assert outcome.state is not State.NOT_APPLICABLE, f"{check.id} does not run: {outcome.reason}"
+    assert not loud, f"{check.id} is not quiet after {after}\n{_said(outcome)}"
+
+
+def _found(check: Check, shop: Database) -> Finding:
+    outcome = _look(check, shop)
+    wanted = check.provoke.object
+    for finding in outcome.findings:
+        if finding.severity is not Severity.UNKNOWN and wanted in (None, finding.object):
+            return finding
+    raise AssertionError(
+        f"{check.id} did not find {wanted or 'anything'} after\n  {check.provoke.break_}"
+        f"\ninstead: {_said(outcome)}"
+    )
+
+
+def _assert_complete(check: Check, finding: Finding) -> None:
+    """Whatever is above info says what proves it and what to do."""
+    if finding.severity is Severity.INFO:
+        return
+    assert finding.evidence, f"{finding.id} has no evidence"
+    remedy = finding.remedy
+    assert remedy and (remedy.sql or remedy.command or remedy.note), f"{finding.id} has no cure"
+    if remedy.locks:
+        assert remedy.sql and remedy.sql[0].startswith("SET lock_timeout"), (
+            f"{finding.id}: a cure that can block starts with SET lock_timeout"
+        )
+    for lock in remedy.locks:
+        assert re.match(r"[A-Z][A-Z ]+ on \S", lock), f"{finding.id}: lock {lock!r}: MODE on what?"
+
+
+@contextmanager
+def _held(shop: Database, statements: str) -> Iterator[None]:
+    """`statements` in a session whose transaction stays open; the cure may end that session."""
+    if not statements:
+        yield
+        return
+    connection = shop.connect(autocommit=False)
+    try:
+        connection.execute(statements.encode())
+        yield
+    finally:
+        connection.close()
+
+
+def _differing(shop: Database) -> dict[str, int]:
+    """Rows by TVIEW that are not what its view gives now, by the text of the view's columns."""
+    found = {}
+    with shop.connect() as connection:
+        tviews = connection.execute(
+            "SELECT format('%I.%I', schema, name), view::text,"
+            " (SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute"
+            "   WHERE attrelid = view AND attnum > 0 AND NOT attisdropped)"
+            " FROM tviews.registry WHERE NOT coalesce(time_dependent, false)"
+        ).fetchall()
+        for table, view, columns in tviews:
+            assert view and columns, f"{table} has no backing view"
+            row = sql.SQL("ROW({})::text").format(sql.SQL(", ").join(map(sql.Identifier, columns)))
+            a = sql.SQL("SELECT {} FROM ").format(row) + sql.SQL(view)
+            b = sql.SQL("SELECT {} FROM ").format(row) + sql.SQL(table)
+            query = sql.SQL(
+                "SELECT count(*) FROM ((({a}) EXCEPT ALL ({b})) UNION ALL (({b}) EXCEPT ALL ({a}))) x"
+            ).format(a=a, b=b)
+            ((differing,),) = connection.execute(query).fetchall()
+            if differing:
+                found[table] = differing
+    return found
+
+
+def _write_everywhere(shop: Database) -> None:
+    """Change one value in every base table of a TVIEW."""
+    with shop.connect() as connection:
+        targets = connection.execute(
+            "SELECT DISTINCT ON (c.oid) c.oid::regclass::text, a.attname::text, t.typcategory"
+            " FROM tviews.registry r CROSS JOIN unnest(r.base_tables) b"
+            " JOIN pg_class c ON c.oid = b AND c.relkind IN ('r', 'p')"
+            " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+            r" AND a.attname !~ '^(pk|fk)_|^id$'"
+            " JOIN pg_type t ON t.oid = a.atttypid AND t.typcategory IN ('S', 'N')"
+            " WHERE c.oid NOT IN (SELECT table_oid FROM tviews.pg_tview_meta)"
+            " ORDER BY c.oid, a.attnum"
+        ).fetchall()
+        assert targets, "no base table to write to"
+        for table, column, category in targets:
+            connection.execute(
+                sql.SQL(
+                    "UPDATE {t} SET {c} = {c} {change} WHERE (tableoid, ctid) ="
+                    " (SELECT tableoid, ctid FROM {t} WHERE {c} IS NOT NULL LIMIT 1)"
+                ).format(
+                    t=sql.SQL(table),
+                    c=sql.Identifier(column),
+                    change=sql.SQL("|| 'x'" if category == "S" else "+ 1"),
+                )
+            )
