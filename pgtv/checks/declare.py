@@ -70,6 +70,7 @@ class Check:
     consequence_of: tuple[str, ...] = ()
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     generations: tuple[str, ...] | None = None  # None: every generation
+    option: str | None = None  # the option of doctor that makes it run, for what asks the server
     provoke: Provoke = Provoke()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -73,12 +73,21 @@ def examine(
     checks: Iterable[Check],
     settings: Mapping[str, Mapping[str, float]] | None = None,
     baseline: frozenset[str] = frozenset(),
+    given: Mapping[str, Sequence[Finding]] | None = None,
 ) -> Examination:
-    """Run `checks`; `settings` maps check ids to thresholds, `baseline` holds ids to leave out."""
+    """Run `checks`; `settings` maps check ids to thresholds, `baseline` holds ids to leave out.
+
+    given: by check id, what was found by asking the server (--verify, --probe-write) instead of by
+    the check's function.
+    """
     started = time.monotonic()
     shared = Shared(snapshot)
+    asked = given or {}
     outcomes = tuple(
-        _run(check, snapshot, shared, (settings or {}).get(check.id, {})) for check in checks
+        _given(check, tuple(asked[check.id]))
+        if check.id in asked
+        else _run(check, snapshot, shared, (settings or {}).get(check.id, {}))
+        for check in checks
     )
     findings = [f for o in outcomes for f in o.findings]
     silenced = tuple(f.id for f in findings if f.id in baseline)
@@ -135,8 +144,16 @@ def _run(
     return ended(State.FOUND if findings else State.OK, findings)
 
 
+def _given(check: Check, findings: tuple[Finding, ...]) -> Outcome:
+    if any(f.severity is Severity.UNKNOWN for f in findings):
+        return Outcome(check, State.UNKNOWN, findings, "see its findings")
+    return Outcome(check, State.FOUND if findings else State.OK, findings)
+
+
 def _inapplicable(check: Check, snapshot: Snapshot) -> str | None:
     """Why the check says nothing about this server, or None."""
+    if check.option:
+        return f"runs with {check.option} only"
     if check.where == "primary" and snapshot.server.in_recovery:
         return "this server is a standby"
     if check.where == "standby" and not snapshot.server.in_recovery:

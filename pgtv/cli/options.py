@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pgtv.errors import PgtvError, UsageError
 from pgtv.session import LOCK_TIMEOUT, STATEMENT_TIMEOUT, Target
 
 if TYPE_CHECKING:
@@ -80,6 +81,104 @@ def snapshot_option(command: F) -> F:
         type=click.Path(exists=False, dir_okay=False, path_type=Path),
         help="Look at a saved snapshot instead of a server.",
     )(command)
+
+
+def output_option(command: F) -> F:
+    """-o FILE: write there instead of to stdout."""
+    return click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Write to FILE, at once and whole, instead of to stdout.",
+    )(command)
+
+
+def verbosity_options(command: F) -> F:
+    """-q and -v, given to the command as `verbosity`: -1, 0 or 1."""
+
+    @click.option("-q", "--quiet", is_flag=True, help="Say the least: one line a finding.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
+        if quiet and verbose:
+            raise click.UsageError("-q and -v exclude each other")
+        return command(*args, verbosity=1 if verbose else -1 if quiet else 0, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def write_output(text: str, file: Path | None) -> None:
+    """To stdout, or to `file` by rename: whoever reads it sees the old one or the new one."""
+    if file is None:
+        click.echo(text, nl=False)
+        return
+    import tempfile
+
+    try:
+        if file.exists() and not file.is_file():  # /dev/stdout, a pipe
+            file.write_text(text, encoding="utf-8")
+            return
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
+        ) as temporary:
+            temporary.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary.name).chmod(0o666 & ~mask)  # mkstemp's 0600 would hide it from collectors
+        Path(temporary.name).replace(file)
+    except OSError as e:
+        raise PgtvError(f"cannot write {file}: {e.strerror or e}") from None
+
+
+def connection_text(target: Target) -> str:
+    """The options that reach the same database again, for commands that are printed; no password."""
+    import shlex
+
+    words: list[str] = []
+    if target.dbname:
+        text = target.dbname
+        if "=" in text or "://" in text:
+            from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+            known = {k: v for k, v in conninfo_to_dict(text).items() if "pass" not in k}
+            text = make_conninfo("", **known)
+        words += ["-d", text]
+    for flag, value in (("-h", target.host), ("-p", target.port), ("-U", target.user)):
+        words += [flag, value] if value else []
+    words += ["--role", target.role] if target.role else []
+    return shlex.join(words)
+
+
+def threshold_settings(texts: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """`check.name=value` texts as settings by check. Raises UsageError that says what exists."""
+    from pgtv.checks.registry import all_checks, select
+
+    settings: dict[str, dict[str, float]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        check_id, dot, threshold = name.partition(".")
+        if not equals or not dot:
+            raise UsageError(
+                f"--threshold {text!r} does not read CHECK.NAME=VALUE",
+                "names and defaults: pgtv doctor --list -v",
+            )
+        if check_id not in all_checks():
+            select((check_id,))  # raises, with the nearest name
+            raise UsageError(f"{check_id} is a group of checks", "name one check")
+        known = all_checks()[check_id].thresholds
+        if threshold not in known:
+            raise UsageError(
+                f"check {check_id} has no threshold {threshold!r}",
+                f"it has: {', '.join(known)}" if known else "it has none",
+            )
+        try:
+            settings.setdefault(check_id, {})[threshold] = float(value)
+        except ValueError:
+            raise UsageError(
+                f"{value!r} is no number", f"{name} is in {known[threshold].unit}"
+            ) from None
+    return settings
 
 
 @contextmanager

@@ -4,83 +4,193 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import click
 
 from pgtv.checks.examine import Examination, State
 from pgtv.finding import Finding, Severity
+from pgtv.reports import layout as lay
+from pgtv.reports.layout import Layout, one_line, printable
 
-_COLOR = {
+COLOR = {
     Severity.CRITICAL: "red",
     Severity.WARNING: "yellow",
     Severity.UNKNOWN: "magenta",
     Severity.INFO: "blue",
 }
 _LABEL = 10  # width of the label column
+_EVIDENCE = 4  # rows of evidence that are shown without -v
+_CONSEQUENCES = 6
 
 
-def render(examination: Examination, width: int = 100, color: bool = False) -> str:
-    """The whole report; ends with a newline."""
-    lines = [*_head(examination), ""]
-    for finding in examination.causes:
-        lines += [*_finding(examination, finding, width, color), ""]
-    lines += _foot(examination, width)
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True)
+class Style:
+    """How wide, how coloured, how much: verbosity -1 for -q, 0, 1 for -v; all unfolds groups."""
+
+    width: int = 100
+    color: bool = False
+    verbosity: int = 0
+    all: bool = False
+
+    def paint(self, text: str, **style: object) -> str:
+        return click.style(text, **style) if self.color else text  # type: ignore[arg-type]
 
 
-def _head(examination: Examination) -> Iterator[str]:
-    snapshot = examination.snapshot
-    server, extension = snapshot.server, snapshot.extension
-    installed = (
-        f"pg_tviews {extension.version or extension.generation}"
-        + (f", catalog {extension.catalog_revision}" if extension.catalog_revision else "")
-        if extension.installed
-        else "pg_tviews is not installed"
-    ).replace("pg_tviews", "extension")
-    seconds = (snapshot.elapsed_ms + examination.elapsed_ms) / 1000
-    yield (
-        f"{server.database} on {server.host}:{server.port} · PostgreSQL {server.version} · "
-        f"{installed} · {len(snapshot.tviews)} TVIEWs · {seconds:.1f} s"
+def render(
+    examination: Examination | Layout,
+    width: int = 100,
+    color: bool = False,
+    verbosity: int = 0,
+    all: bool = False,
+) -> str:
+    """The whole report; ends with a newline unless it is empty (-q and nothing found)."""
+    layout = examination if isinstance(examination, Layout) else lay.layout(examination)
+    style = Style(width, color, verbosity, all)
+    lines = _quiet(layout, style) if verbosity < 0 else _report(layout, style)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quiet(layout: Layout, style: Style) -> Iterator[str]:
+    """One line a finding, made for grep; info left out."""
+    for finding in layout.examination.findings:
+        if finding.severity is not Severity.INFO:
+            label = style.paint(f"{finding.severity.upper():9}", fg=COLOR[finding.severity])
+            yield one_line(f"{label} {finding.check} {finding.object}: {finding.title}")
+
+
+def _report(layout: Layout, style: Style) -> Iterator[str]:
+    yield from _wrapped(one_line(lay.heading(layout)), "", style.width, "  ")
+    for section in layout.sections:
+        yield ""
+        yield style.paint(section.title.upper(), bold=True)
+        for check, group in section.groups:
+            if group[0].severity is Severity.INFO and style.verbosity < 1:
+                yield from _info(check, group, style)
+            else:
+                yield from _group(layout, check, group, style)
+    yield ""
+    yield from _foot(layout, style)
+
+
+def _group(layout: Layout, check: str, group: tuple[Finding, ...], style: Style) -> Iterator[str]:
+    """Findings of one check: the first ones whole, then a line each, then a number."""
+    # one more than the limit is shown rather than folded: the fold would be as long
+    full = group if style.all or len(group) <= lay.FULL + 1 else group[: lay.FULL]
+    for finding in full:
+        yield ""
+        yield from _finding(layout, finding, style)
+    rest = group[len(full) :]
+    if not rest:
+        return
+    yield ""
+    yield style.paint(f"{rest[0].severity.upper():9} {check}", fg=COLOR[rest[0].severity]) + (
+        f"   {len(rest)} more of the same kind"
     )
+    short = rest if style.all else rest[: lay.SHORT]
+    for finding in short:
+        yield _cut(f"  {one_line(finding.object)}   {one_line(finding.title)}", style.width)
+    if len(rest) > len(short):
+        yield f"  … and {len(rest) - len(short)} more"
+    on = f" {layout.connection}" if layout.connection else ""
+    yield f"  {'whole':{_LABEL}}pgtv doctor{on} --only {check} --all"
 
 
-def _finding(examination: Examination, finding: Finding, width: int, color: bool) -> Iterator[str]:
-    head = f"{finding.severity.upper():9} {finding.check}   {finding.object}"
-    yield click.style(head, fg=_COLOR[finding.severity], bold=True) if color else head
-    yield from _wrapped(finding.detail, "  ", width)
-    yield from _labelled("effect", finding.effect.value, width)
-    for i, row in enumerate(finding.evidence[:5]):
-        text = ", ".join(f"{k} {v}" for k, v in row.items())
-        yield from _labelled("evidence" if i == 0 else "", text, width)
-    if len(finding.evidence) > 5:
-        yield from _labelled("", f"and {len(finding.evidence) - 5} more", width)
+def _info(check: str, group: tuple[Finding, ...], style: Style) -> Iterator[str]:
+    first = group[0]
+    if len(group) == 1:
+        text = first.title if first.object.startswith("(") else f"{first.object}: {first.title}"
+    else:
+        names = ", ".join(f.object for f in group[:3])
+        more = f" and {len(group) - 3} more" if len(group) > 3 else ""
+        same = len({f.title for f in group}) == 1
+        text = f"{len(group)} × {first.title + ': ' if same else ''}{names}{more}"
+    yield _cut(f"  {check:24}  {one_line(text)}", style.width)
+
+
+def _finding(layout: Layout, finding: Finding, style: Style) -> Iterator[str]:
+    head = style.paint(
+        f"{finding.severity.upper():9} {finding.check}", fg=COLOR[finding.severity], bold=True
+    )
+    yield f"{head}   {one_line(finding.object)}"
+    yield from _wrapped(one_line(finding.detail), "  ", style.width)
+    evidence = finding.evidence if style.verbosity > 0 else finding.evidence[:_EVIDENCE]
+    for i, row in enumerate(evidence):
+        yield from _labelled("evidence" if i == 0 else "", lay.evidence_text(row), style)
+    if len(finding.evidence) > len(evidence):
+        yield from _labelled("", f"and {len(finding.evidence) - len(evidence)} more (-v)", style)
     if finding.affects:
-        yield from _labelled("affects", ", ".join(finding.affects), width)
+        limit = len(finding.affects) if style.verbosity > 0 else 8
+        yield from _labelled("affects", lay.affects_text(layout, finding, limit), style)
     if finding.needs:
-        yield from _labelled("needs", ", ".join(finding.needs), width)
-    if finding.remedy:
-        remedy = finding.remedy
-        for i, statement in enumerate(remedy.sql):
-            for j, line in enumerate(statement.splitlines()):
-                # statements are never wrapped: they are there to be pasted
-                yield f"  {'cure' if i == j == 0 else '':{_LABEL}}{line}"
-        if remedy.role:
-            yield from _labelled("as", remedy.role, width)
-        if remedy.locks:
-            yield from _labelled("locks", "; ".join(remedy.locks), width)
-        if remedy.note:
-            yield from _labelled("note", remedy.note, width)
-        if remedy.command:
-            yield f"  {'or':{_LABEL}}{remedy.command}"
-    caused = examination.consequences(finding)
-    if caused:
-        names = ", ".join(f"{f.check} ({f.object})" for f in caused[:4])
-        more = f" and {len(caused) - 4} more" if len(caused) > 4 else ""
-        yield from _labelled("caused", names + more, width)
+        yield from _labelled("needs", ", ".join(finding.needs), style)
+    yield from _remedy(finding, style)
+    yield from _consequences(layout, finding, style)
 
 
-def _labelled(label: str, text: str, width: int) -> Iterator[str]:
-    yield from _wrapped(text, f"  {label:{_LABEL}}", width, " " * (_LABEL + 2))
+def _remedy(finding: Finding, style: Style) -> Iterator[str]:
+    remedy = finding.remedy
+    if remedy is None:
+        return
+    label = "cure"
+    for statement in remedy.sql:
+        for line in printable(statement).splitlines():
+            # statements are never wrapped: they are there to be pasted
+            yield f"  {label:{_LABEL}}{style.paint(line, fg='green')}"
+            label = ""
+    if remedy.command:
+        yield f"  {'or' if remedy.sql else 'cure':{_LABEL}}{printable(remedy.command)}"
+    if remedy.role:
+        yield from _labelled("as", remedy.role, style)
+    if remedy.locks:
+        yield from _labelled("locks", "; ".join(remedy.locks), style)
+    if remedy.note:
+        yield from _labelled("note", remedy.note, style)
+    if remedy.sql:
+        yield from _labelled("undo", remedy.undo or "cannot be taken back", style)
+
+
+def _consequences(layout: Layout, finding: Finding, style: Style) -> Iterator[str]:
+    caused = layout.examination.consequences(finding)
+    if not caused:
+        return
+    yield from _labelled(
+        "causes", f"{lay.plural(len(caused), 'more finding')}, which should go with it:", style
+    )
+    shown = caused if style.all or style.verbosity > 0 else caused[:_CONSEQUENCES]
+    for other in shown:
+        text = f"{other.severity}  {other.check}  {other.object}: {other.title}"
+        yield _cut(f"  {'':{_LABEL}}{one_line(text)}", style.width)
+    if len(caused) > len(shown):
+        yield f"  {'':{_LABEL}}… and {len(caused) - len(shown)} more (--all)"
+
+
+def _foot(layout: Layout, style: Style) -> Iterator[str]:
+    examination = layout.examination
+    if style.verbosity > 0:
+        for outcome in examination.outcomes:
+            reason = f": {one_line(outcome.reason)}" if outcome.reason else ""
+            state = f"{outcome.state.value}{reason}"
+            yield _cut(
+                f"  {outcome.check.id:32} {outcome.elapsed_ms:7.2f} ms  {state}", style.width
+            )
+        yield ""
+    if not examination.findings and examination.state_count(State.UNKNOWN) == 0:
+        yield style.paint("Nothing found.", fg="green")
+    counted = f"{lay.plural(len(examination.outcomes), 'check')}: {' · '.join(lay.counts(layout))}"
+    yield from _wrapped(counted, "", style.width, "  ")
+    steps = lay.next_steps(layout)
+    column = max((len(command) for command, _ in steps), default=0)
+    for i, (command, purpose) in enumerate(steps):
+        yield f"{'Next:' if i == 0 else '':5} {command:{column}}   {purpose}"
+
+
+def _labelled(label: str, text: str, style: Style) -> Iterator[str]:
+    yield from _wrapped(one_line(text), f"  {label:{_LABEL}}", style.width, " " * (_LABEL + 2))
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _wrapped(text: str, first: str, width: int, rest: str | None = None) -> Iterator[str]:
@@ -88,15 +198,3 @@ def _wrapped(text: str, first: str, width: int, rest: str | None = None) -> Iter
         text, width, initial_indent=first, subsequent_indent=first if rest is None else rest,
         break_long_words=False, break_on_hyphens=False,
     ) or [first]  # fmt: skip
-
-
-def _foot(examination: Examination, width: int) -> Iterator[str]:
-    parts = [f"{examination.state_count(State.OK)} ok"]
-    for severity in (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.INFO):
-        if n := examination.count(severity):
-            parts.append(f"{n} {severity.value}")
-    if n := examination.state_count(State.NOT_APPLICABLE):
-        parts.append(f"{n} not applicable")
-    if examination.silenced:
-        parts.append(f"{len(examination.silenced)} in the baseline")
-    yield from _wrapped(f"{len(examination.outcomes)} checks: " + " · ".join(parts), "", width)

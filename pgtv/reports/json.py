@@ -6,18 +6,20 @@ import json
 from typing import Any
 
 from pgtv.checks.examine import Examination, State
+from pgtv.errors import Exit
 from pgtv.finding import Finding
+from pgtv.reports.layout import status
 
 SCHEMA = "pgtv.doctor/1"
 
 
-def document(examination: Examination) -> dict[str, Any]:
-    """The report as plain JSON types."""
+def document(examination: Examination, exit: Exit | None = None) -> dict[str, Any]:
+    """The report as plain JSON types; `exit` is the run's exit code where options changed it."""
     snapshot = examination.snapshot
     return {
         "schema": SCHEMA,
-        "status": _status(examination),
-        "exit_code": int(examination.exit),
+        "status": status(examination.exit),
+        "exit_code": int(examination.exit if exit is None else exit),
         "taken_at": snapshot.taken_at,
         "pgtv_version": snapshot.pgtv_version,
         "database": snapshot.server.database,
@@ -71,10 +73,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _status(examination: Examination) -> str:
-    return {0: "healthy", 1: "warning", 2: "critical", 3: "unknown"}[int(examination.exit)]
-
-
-def render(examination: Examination) -> str:
+def render(examination: Examination, exit: Exit | None = None) -> str:
     """One JSON document with a newline at its end."""
-    return json.dumps(document(examination), ensure_ascii=False, indent=2, default=str) + "\n"
+    text = json.dumps(document(examination, exit), ensure_ascii=False, indent=2, default=str)
+    return text + "\n"

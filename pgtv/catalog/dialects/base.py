@@ -13,6 +13,9 @@ SETTING_PREFIX = "pg_tviews."
 PROBES: Mapping[str, tuple[str, str]] = {
     "registry": ("registry", "entity"),
     "meta": ("pg_tview_meta", "entity"),
+    "meta_table_oid": ("pg_tview_meta", "table_oid"),
+    "meta_view_oid": ("pg_tview_meta", "view_oid"),
+    "meta_definition": ("pg_tview_meta", "definition"),
     "meta_plan": ("pg_tview_meta", "plan"),
     "meta_cascade_paths": ("pg_tview_meta", "cascade_paths"),
     "valid": ("pg_tview_valid", "entity"),
@@ -31,6 +34,17 @@ def literal(text: str) -> str:
     """An SQL string literal that reads the same whatever standard_conforming_strings says."""
     quoted = "'" + text.replace("'", "''") + "'"
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
+
+
+def regclasses(alias: str, column: str) -> str:
+    """SQL for the OIDs (int8[]) in a regclass[] column that a row may lack or hold NULL in."""
+    array = f"pg_catalog.to_jsonb({alias})->{literal(column)}"
+    return (
+        "ARRAY(SELECT CASE WHEN x.v ~ '^[0-9]{1,10}$' THEN x.v::int8"
+        " ELSE pg_catalog.to_regclass(x.v)::oid::int8 END"
+        " FROM pg_catalog.jsonb_array_elements_text(CASE WHEN pg_catalog.jsonb_typeof"
+        f"({array}) = 'array' THEN {array} ELSE '[]' END) WITH ORDINALITY x(v, n) ORDER BY x.n)"
+    )
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,15 @@ class Dialect:
     required_tables: tuple[str, ...] = (
         "pg_tview_meta", "pg_tview_valid", "registry", "stats", "pg_tview_audit_log",
     )  # fmt: skip
+    # which tables and views of the extension's schema the collector's queries read, by section
+    reads_of_query: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: {
+            "tviews": ("pg_tview_meta",),
+            "registry": ("registry", "pg_tview_meta", "pg_tview_reads", "pg_tview_references"),
+            "valid": ("pg_tview_valid",),
+            "counters": ("stats", "pg_tview_meta"),
+        }
+    )
     has_plan: bool = True
     refuses_cycles: bool = True
 
@@ -132,25 +155,33 @@ class Dialect:
     # Queries for the collector; parameters by name.
 
     def tviews_query(self, extschema: str) -> str:
-        """Columns: entity, table_oid, view_oid, definition, plan, raw, registered_age."""
+        """Columns: entity, table_oid, view_oid, definition, plan and raw (JSON as text: only the
+        reader knows what it can hold), uncascaded and function_tables (int8[], in the order of the
+        catalog), registered_age."""
         meta = self.qualified_meta(extschema)
         return (
             "SELECT m.entity, m.table_oid::oid::int8 AS table_oid, m.view_oid::oid::int8 AS view_oid,"
-            " m.definition, m.plan::text AS plan, pg_catalog.to_jsonb(m) - 'plan' - 'definition' AS raw,"
+            " m.definition, m.plan::text AS plan,"
+            " (pg_catalog.to_jsonb(m) - 'plan' - 'definition')::text AS raw,"
+            f" {regclasses('m', 'uncascaded_oids')} AS uncascaded,"
+            f" {regclasses('m', 'function_read_tables')} AS function_tables,"
             f" pg_catalog.age(m.xmin) AS registered_age FROM {meta} m ORDER BY m.entity"
         )
 
     def registry_query(self, extschema: str) -> str | None:
-        """Columns: entity, options; None where the generation has no such view."""
-        return f"SELECT entity, options FROM {ident(extschema)}.registry"
+        """Columns: entity, options as text; None where the generation has no such view."""
+        return f"SELECT entity, options::text AS options FROM {ident(extschema)}.registry"
 
     def valid_query(self, extschema: str) -> str | None:
         """UNLOGGED TVIEWs whose rows the extension trusts. Not readable on a standby."""
         return f"SELECT entity FROM {ident(extschema)}.pg_tview_valid"
 
     def stats_query(self, extschema: str) -> str | None:
-        """Columns: entity and a JSON object of counters."""
-        return f"SELECT entity, pg_catalog.to_jsonb(s) AS values FROM {ident(extschema)}.stats s"
+        """Columns: entity and a JSON object of counters, as text."""
+        return (
+            "SELECT entity, pg_catalog.to_jsonb(s)::text AS values"
+            f" FROM {ident(extschema)}.stats s ORDER BY entity"
+        )
 
     def audit_query(self, extschema: str) -> str | None:
         return (
@@ -169,6 +200,10 @@ class Dialect:
     def library_query(self, extschema: str) -> str | None:
         """Loads the library: only in a savepoint."""
         return f"SELECT {ident(extschema)}.pg_tviews_version()"
+
+    def queue_query(self, extschema: str) -> str | None:
+        """What this transaction has queued and not flushed, as JSON; works without waiting."""
+        return f"SELECT {ident(extschema)}.pg_tviews_debug_queue()::text"
 
     def feed_gaps_query(self, extschema: str) -> str | None:
         return f"SELECT {ident(extschema)}.pg_tviews_feed_gaps()"
