@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from pgtv.errors import ConnectError, NotPossible, PgtvError, QueryError, UsageError
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.sql import Composable
 
 APPLICATION = "pgtv"
 STATEMENT_TIMEOUT = "60s"
@@ -80,7 +82,9 @@ def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any
     """Open a session in autocommit, with timeouts and search_path pinned.
 
     search_path, timeouts and read-only are set with SET after login rather than as start-up
-    options: PgBouncer refuses unknown start-up parameters. Raises ConnectError.
+    options: PgBouncer refuses unknown start-up parameters. Behind a pooler nothing is set for the
+    session, because the settings would stay with a server connection that others get next; there
+    only `snapshot_transaction` pins, for its transaction. Raises ConnectError.
     """
     import psycopg
 
@@ -90,42 +94,85 @@ def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any
         )
     except psycopg.OperationalError as e:
         raise ConnectError(_connect_message(e), _connect_hint(e)) from None
+    _TARGETS[connection] = (target, read_only)
     try:
-        prepare(connection, target, read_only=read_only)
+        if not pooled(connection):
+            prepare(connection, target, read_only=read_only)
     except psycopg.Error as e:
         connection.close()
         raise translate(e) from None
     return connection
 
 
+# What a connection was opened with: snapshot_transaction pins it again behind a pooler.
+_TARGETS: WeakKeyDictionary[psycopg.Connection[Any], tuple[Target, bool]] = WeakKeyDictionary()
+_POOLED: WeakKeyDictionary[psycopg.Connection[Any], bool] = WeakKeyDictionary()
+
+
+def pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler (PgBouncer or another) stands between us and the server.
+
+    A pooler answers the login itself and makes up the process id that goes with cancel requests,
+    so it differs from that of the backend that runs the statements.
+    """
+    if connection not in _POOLED:
+        row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+        _POOLED[connection] = row is not None and row[0] != connection.info.backend_pid
+    return _POOLED[connection]
+
+
 def prepare(connection: psycopg.Connection[Any], target: Target, *, read_only: bool) -> None:
     """Pin what decides how names and values are read; one round trip."""
     from psycopg import sql
 
-    statements = [
-        sql.SQL("SET search_path = pg_catalog, pg_temp"),
-        sql.SQL("SET statement_timeout = {}").format(sql.Literal(target.statement_timeout)),
-        sql.SQL("SET lock_timeout = {}").format(sql.Literal(target.lock_timeout)),
-        sql.SQL("SET idle_in_transaction_session_timeout = '10min'"),
-        sql.SQL("SET TimeZone = 'UTC'"),
-        sql.SQL("SET DateStyle = 'ISO, YMD'"),
-        sql.SQL("SET IntervalStyle = 'postgres'"),
-        sql.SQL("SET extra_float_digits = 1"),
-        sql.SQL("SET bytea_output = 'hex'"),
-        sql.SQL("SET client_encoding = 'UTF8'"),
-        sql.SQL("SET row_security = on"),
-    ]
-    if read_only:
-        statements.append(sql.SQL("SET default_transaction_read_only = on"))
+    connection.execute(sql.SQL("; ").join(_pins(target, read_only=read_only)))
+
+
+def _pins(target: Target, *, read_only: bool, local: bool = False) -> list[Composable]:
+    """The SET statements, for the session or (local) for the transaction that is open."""
+    from psycopg import sql
+
+    settings = {
+        "search_path": "pg_catalog, pg_temp",
+        "statement_timeout": target.statement_timeout,
+        "lock_timeout": target.lock_timeout,
+        "idle_in_transaction_session_timeout": "10min",
+        "TimeZone": "UTC",
+        "DateStyle": "ISO, YMD",
+        "IntervalStyle": "postgres",
+        "extra_float_digits": "1",
+        "bytea_output": "hex",
+        "client_encoding": "UTF8",
+        "row_security": "on",
+    }
+    if read_only and not local:
+        settings["default_transaction_read_only"] = "on"
+    scope = sql.SQL("SET LOCAL" if local else "SET")
+    statements: list[Composable] = [
+        # search_path is a list of names, which a string literal would turn into one name
+        sql.SQL("{} {} = {}").format(
+            scope, sql.Identifier(name),
+            sql.SQL("pg_catalog, pg_temp") if name == "search_path" else sql.Literal(value),
+        )
+        for name, value in settings.items()
+    ]  # fmt: skip
     if target.role:
-        statements.append(sql.SQL("SET ROLE {}").format(sql.Identifier(target.role)))
-    connection.execute(sql.SQL("; ").join(statements))
+        statements.append(sql.SQL("{} ROLE {}").format(scope, sql.Identifier(target.role)))
+    return statements
 
 
 @contextmanager
 def snapshot_transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """One read-only REPEATABLE READ transaction: everything seen in it is of one moment."""
-    connection.execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    from psycopg import sql
+
+    begin: list[Composable] = [
+        sql.SQL("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    ]
+    opened = _TARGETS.get(connection)
+    if opened and pooled(connection):
+        begin += _pins(opened[0], read_only=True, local=True)
+    connection.execute(sql.SQL("; ").join(begin))
     try:
         yield
     finally:

@@ -29,8 +29,18 @@ def choose(present: frozenset[str], installed: bool, lab_marker: bool) -> Dialec
         return lab.DIALECT
     if not installed:
         return current.DIALECT
+    if not present >= {"meta", "meta_table_oid", "meta_view_oid", "meta_definition"}:
+        return unknown.DIALECT
     if "meta_plan" in present and "registry" in present:
         return current.DIALECT
     if "meta_cascade_paths" in present:
         return beta19.DIALECT
     return unknown.DIALECT
+
+
+def trusted(dialect: Dialect, contract_version: object) -> Dialect:
+    """`dialect`, unless the catalog says that its contract is one that `dialect` was not made for."""
+    known = dialect.contract_versions
+    if known and contract_version is not None and contract_version not in known:
+        return unknown.DIALECT
+    return dialect

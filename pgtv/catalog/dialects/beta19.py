@@ -37,7 +37,9 @@ class Beta19Dialect(Dialect):
         meta = self.qualified_meta(extschema)
         return (
             "SELECT m.entity, m.table_oid::oid::int8 AS table_oid, m.view_oid::oid::int8 AS view_oid,"
-            " m.definition, NULL::text AS plan, pg_catalog.to_jsonb(m) - 'plan' - 'definition' AS raw,"
+            " m.definition, NULL::text AS plan,"
+            " (pg_catalog.to_jsonb(m) - 'definition')::text AS raw,"
+            " NULL::int8[] AS uncascaded, NULL::int8[] AS function_tables,"
             f" pg_catalog.age(m.xmin) AS registered_age FROM {meta} m ORDER BY m.entity"
         )
 

@@ -1,0 +1,179 @@
+"""How the collector asks: many queries a round trip, and one that fails hides no other.
+
+Queries are queued and sent together as one simple-protocol message, so the number of round trips
+depends on what has to be known before what, and not on the number of queries. Only when one of them
+fails is the batch asked again query by query, to learn which. Before each stands ROLLBACK TO
+SAVEPOINT, which works in a healthy and in a failed transaction alike and gives back every lock that
+the query before it took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pgtv.catalog.model import Gap
+
+if TYPE_CHECKING:
+    import psycopg
+
+T = TypeVar("T")
+Row = dict[str, Any]
+
+LOCK_TIMEOUT = "100ms"  # for the race that looking at pg_locks beforehand leaves
+_BACK = "ROLLBACK TO SAVEPOINT section"
+_SEPARATOR = "\n;\n"
+
+
+@dataclass
+class Answer:
+    """One query's rows once it was sent; asking for them sends what is queued."""
+
+    asking: Asking
+    section: str
+    query: str
+    params: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    found: list[Row] | None = None
+    error: str | None = None
+    sqlstate: str | None = None
+    sent: bool = False
+
+    def rows(self) -> list[Row] | None:
+        """The rows, or None where the query failed (and then there is a Gap)."""
+        if not self.sent:
+            self.asking.send()
+        return self.found
+
+    def row(self) -> Row:
+        """The first row; empty where there is none."""
+        return (self.rows() or [{}])[0]
+
+    def scalar(self) -> Any:
+        """The first column of the first row, or None."""
+        return next(iter(self.row().values()), None)
+
+
+@dataclass
+class Rows(Generic[T]):
+    """An answer as objects of the model."""
+
+    answer: Answer
+    kind: Callable[..., T]
+
+    def all(self) -> tuple[T, ...]:
+        return tuple(self.kind(**frozen(row)) for row in self.answer.rows() or ())
+
+    def one(self) -> T | None:
+        return next(iter(self.all()), None)
+
+
+def frozen(row: Mapping[str, Any]) -> Row:
+    """Lists as tuples, so that the model stays immutable and hashable where it can be."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+
+
+@dataclass
+class Asking:
+    """One run: the connection, what is still to be sent, and what could not be collected so far."""
+
+    connection: psycopg.Connection[Any]
+    gaps: list[Gap] = field(default_factory=list)
+    queue: list[Answer] = field(default_factory=list)
+    _cursor: psycopg.ClientCursor[Row] = field(init=False)
+    _open: bool = False
+
+    def __post_init__(self) -> None:
+        import psycopg
+        from psycopg.rows import dict_row
+
+        self._cursor = psycopg.ClientCursor(self.connection, row_factory=dict_row)
+
+    def ask(
+        self,
+        section: str,
+        query: str | None,
+        params: Mapping[str, Any] | None = None,
+        needs: tuple[str, ...] = (),
+    ) -> Answer:
+        """Queue a query; None stands for what this generation does not have."""
+        answer = Answer(self, section, query or "", params or {}, needs, sent=query is None)
+        if query is not None:
+            self.queue.append(answer)
+        return answer
+
+    def skip(self, section: str, reason: str) -> Answer:
+        """What is not asked, because it would wait or could not be answered: a Gap."""
+        self.gap(section, reason)
+        return Answer(self, section, "", {}, error=reason, sent=True)
+
+    def all(
+        self,
+        section: str,
+        kind: Callable[..., T],
+        query: str | None,
+        params: Mapping[str, Any] | None = None,
+        needs: tuple[str, ...] = (),
+    ) -> Rows[T]:
+        """Queue a query whose columns are the fields of `kind`."""
+        return Rows(self.ask(section, query, params, needs), kind)
+
+    def gap(
+        self, section: str, reason: str, needs: tuple[str, ...] = (), object: str | None = None
+    ) -> None:
+        self.gaps.append(Gap(section, reason, needs, object))
+
+    def send(self) -> None:
+        """Send what is queued: together, and one by one when that fails.
+
+        Raises psycopg.Error only when the connection itself fails.
+        """
+        import psycopg
+
+        if not self._open:
+            self._cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SAVEPOINT section")
+            self._open = True
+        pending, self.queue = self.queue, []
+        if len(pending) > 1:
+            try:
+                self._run(pending)
+                return
+            except (psycopg.Error, ValueError, RecursionError) as e:
+                self._reraise_lost(e)
+        for answer in pending:
+            try:
+                self._run([answer])
+            except (psycopg.Error, ValueError, RecursionError) as e:
+                self._reraise_lost(e)
+                answer.sent = True
+                self._failed(answer, e)
+
+    def _run(self, answers: list[Answer]) -> None:
+        texts = [_BACK]
+        for answer in answers:
+            text = self._cursor.mogrify(answer.query.encode(), answer.params)
+            texts += [text, _BACK]
+        self._cursor.execute(_SEPARATOR.join(texts).encode())
+        found: list[list[Row]] = []
+        while self._cursor.nextset():
+            if self._cursor.description is not None:
+                found.append(self._cursor.fetchall())
+        for answer, rows in zip(answers, found, strict=True):
+            answer.found, answer.sent = rows, True
+
+    def _reraise_lost(self, error: Exception) -> None:
+        """A lost connection ends the run; everything else is one section's Gap."""
+        if self.connection.closed or self.connection.broken:
+            raise error
+
+    def _failed(self, answer: Answer, error: Exception) -> None:
+        import psycopg
+
+        if isinstance(error, psycopg.Error) and error.sqlstate:
+            answer.sqlstate = error.sqlstate
+            answer.error = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+        else:
+            answer.error = f"the answer cannot be read: {type(error).__name__}: {error}"
+        denied = answer.sqlstate in ("42501", "55P03")
+        self.gap(answer.section, answer.error, answer.needs if denied else ())
