@@ -1,0 +1,1 @@
+"""What a definition reads, from its SQL text alone (PostgreSQL's own parser, through pglast)."""
