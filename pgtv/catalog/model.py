@@ -85,6 +85,7 @@ class Extension:
     jsonb_delta: bool = False
     tables_missing: tuple[str, ...] = ()  # catalog objects of this generation that are not there
     leftovers: tuple[str, ...] = ()  # tables named like TVIEWs while the extension is absent
+    creators: tuple[str, ...] = ()  # roles but the owner that may create objects in its schema
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,10 @@ class Relation:
     is_populated: bool = True
     comment: str | None = None
     age: int | None = None  # age in transactions of the pg_class row (last DDL)
+    rules: tuple[str, ...] = ()  # rewrite rules of a table; a view's own is left out
+    bytes: int | None = (
+        None  # of the main fork; only TVIEWs' tables, None where it would have waited
+    )
 
 
 @dataclass(frozen=True)
@@ -208,6 +213,8 @@ class Trigger:
     old_table: str | None = None
     new_table: str | None = None
     definition: str | None = None
+    initially_deferred: bool = False
+    writes: tuple[str, ...] = ()  # relations that the function's text writes, as spelled there
 
 
 @dataclass(frozen=True)
@@ -223,6 +230,7 @@ class Index:
     method: str = "btree"
     constraint: bool = False
     nulls_not_distinct: bool = False
+    immediate: bool = True  # False: a deferrable constraint's, which ON CONFLICT cannot use
 
 
 @dataclass(frozen=True)
@@ -279,6 +287,10 @@ class Access:
     select: bool
     usage: bool
     bypasses_rls: bool = False
+    reader: int = 0  # OID of the TVIEW's table whose refresh needs it
+    function: str | None = None  # instead of a relation: its signature; `select` is EXECUTE
+    columns: tuple[str, ...] = ()  # columns that are read and may not be, when not the whole table
+    owner: str | None = None  # of the relation or function
 
 
 @dataclass(frozen=True)
@@ -292,16 +304,17 @@ class Role:
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock on a relation that some TVIEW touches, or an extension's advisory lock."""
+    """A lock on a relation that some TVIEW touches, an extension's advisory lock, or a wait for a
+    transaction's end (a row that somebody else changed)."""
 
-    relation: int | None
+    relation: int | None  # None: a wait for a transaction
     mode: str
     granted: bool
     pid: int | None  # None: held by a prepared transaction
     gid: str | None = None
     advisory: bool = False
-    wait_start: str | None = None
-    virtualtransaction: str | None = None
+    wait_seconds: float | None = None
+    target: str | None = None  # the xid waited for, or the advisory key class/object/sub
 
 
 @dataclass(frozen=True)
@@ -386,7 +399,8 @@ class Subscription:
 class Publication:
     name: str
     all_tables: bool
-    relations: tuple[int, ...] = ()
+    relations: tuple[int, ...] = ()  # of its schemas too
+    updates: bool = True  # publishes UPDATE or DELETE, which need a replica identity
 
 
 @dataclass(frozen=True)
@@ -427,6 +441,8 @@ class Growth:
     audit_log_pages: int | None = None
     feed_gaps: int | None = None
     database_bytes: int | None = None
+    data_total_bytes: int | None = None  # file system of the data directory, where we can see it
+    data_free_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,300 @@ JOIN pg_catalog.pg_attribute a
 
 # Reading these would wait. A prepared transaction has no process, but is found all the same.
 CATALOG_LOCKS = """
+SELECT c.relname::text AS name,
+       pg_catalog.min(COALESCE('process ' || l.pid, 'a prepared transaction')) AS holder
+FROM pg_catalog.pg_locks l
+JOIN pg_catalog.pg_class c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database
+                     WHERE datname = pg_catalog.current_database())
+  AND n.nspname IN (%(schema)s, 'pgtv')
+GROUP BY c.relname
+"""
+
+MISSING_OBJECTS = """
+SELECT x.name FROM pg_catalog.unnest(%(names)s::text[]) AS x(name)
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = %(schema)s AND c.relname = x.name)
+"""
+
+EVENT_TRIGGERS = """
+SELECT t.evtname::text AS name, t.evtevent::text AS event, t.evtenabled::text AS enabled,
+       pg_catalog.format('%%I.%%I', n.nspname, p.proname) AS function, r.rolname::text AS owner
+FROM pg_catalog.pg_event_trigger t
+JOIN pg_catalog.pg_proc p ON p.oid = t.evtfoid
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_roles r ON r.oid = t.evtowner
+ORDER BY t.evtname
+"""
+
+LEFTOVERS = r"""
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS name
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relname LIKE 'tv\_%%'
+  AND n.nspname NOT LIKE 'pg\_%%' AND n.nspname <> 'information_schema'
+ORDER BY 1
+"""
+
+# Every relation that a TVIEW touches: what its backing view reads through views and materialized
+# views, partitions, what carries the extension's triggers, views that stand in the extension's
+# schema without belonging to it (backing views of lost registrations), and tables named like TVIEWs.
+REACH = r"""
+WITH RECURSIVE ext AS (
+  SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname = %(extension)s
+), members AS (
+  SELECT d.objid, d.classid FROM pg_catalog.pg_depend d JOIN ext ON d.refobjid = ext.oid
+  WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
+), seed(oid) AS (
+  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid::int8 = ANY (%(known)s::int8[])
+  UNION
+  SELECT c.oid FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = %(ext_schema)s AND c.relkind IN ('r', 'v', 'm')
+  UNION
+  SELECT c.oid FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p') AND c.relname LIKE 'tv\_%%' AND n.nspname NOT LIKE 'pg\_%%'
+  UNION
+  SELECT t.tgrelid FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname = %(ext_schema)s
+    OR p.oid IN (SELECT objid FROM members
+                 WHERE classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+), reach(oid) AS (
+  SELECT oid FROM seed
+  UNION
+  SELECT x.oid FROM reach r CROSS JOIN LATERAL (
+    SELECT d.refobjid AS oid FROM pg_catalog.pg_rewrite w
+    JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class
+    JOIN pg_catalog.pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
+    WHERE w.ev_class = r.oid
+    UNION ALL
+    SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = r.oid
+    UNION ALL
+    SELECT i.inhparent FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition
+    WHERE i.inhrelid = r.oid
+  ) x
+)
+SELECT r.oid::int8 AS oid FROM reach r
+JOIN pg_catalog.pg_class c ON c.oid = r.oid
+WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
+  AND c.relnamespace <> 'pg_catalog'::pg_catalog.regnamespace
+  AND c.relnamespace <> COALESCE(pg_catalog.to_regnamespace('information_schema')::oid, 0)
+  AND NOT (c.relkind = 'v' AND c.oid IN (SELECT objid FROM members
+             WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass))
+ORDER BY 1
+"""
+
+RELATIONS = """
+SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
+       pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS qualified, c.relkind::text AS kind,
+       r.rolname::text AS owner, c.relpersistence::text AS persistence,
+       CASE WHEN c.relispartition THEN i.parent END AS partition_of,
+       CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid::int8 END
+         AS partition_root,
+       CASE WHEN c.relispartition THEN '{}'::int8[] ELSE COALESCE(i.parents, '{}') END AS inherits,
+       c.relrowsecurity AS row_security, c.relforcerowsecurity AS force_row_security,
+       (SELECT count(*)::int4 FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid) AS policies,
+       c.relpages AS relpages, c.reltuples::float8 AS reltuples,
+       COALESCE(c.reloptions, '{}') AS options, c.relreplident::text AS replica_identity,
+       c.relhastriggers AS has_triggers,
+       (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+            'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
+            'attnum', a.attnum, 'not_null', a.attnotnull,
+            'collation', CASE WHEN a.attcollation <> t.typcollation THEN co.collname END)
+            ORDER BY a.attnum)
+          FROM pg_catalog.pg_attribute a
+          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+          LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+       pg_catalog.age(w.xmin) AS rule_age, pg_catalog.md5(w.ev_action::text) AS rule_hash,
+       c.relfilenode::int8 AS file_node, c.relispopulated AS is_populated,
+       pg_catalog.obj_description(c.oid, 'pg_class') AS comment, pg_catalog.age(c.xmin) AS age
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+LEFT JOIN LATERAL (SELECT pg_catalog.min(h.inhparent::int8) AS parent,
+                          pg_catalog.array_agg(h.inhparent::int8 ORDER BY h.inhseqno) AS parents
+                   FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid) i ON true
+LEFT JOIN pg_catalog.pg_rewrite w
+       ON w.ev_class = c.oid AND w.rulename = '_RETURN' AND c.relkind IN ('v', 'm')
+WHERE c.oid::int8 = ANY (%(rels)s::int8[])
+ORDER BY n.nspname, c.relname
+"""
+
+READS = """
+SELECT w.ev_class::int8 AS reader,
+       CASE WHEN d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            THEN d.refobjid::int8 END AS relation,
+       CASE WHEN d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+            THEN d.refobjid::int8 END AS function,
+       COALESCE(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum)
+                FILTER (WHERE a.attname IS NOT NULL), '{}') AS columns
+FROM pg_catalog.pg_rewrite w
+JOIN pg_catalog.pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+ AND d.refobjid <> w.ev_class AND d.deptype = 'n'
+LEFT JOIN pg_catalog.pg_attribute a
+  ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.attrelid = d.refobjid
+ AND a.attnum = d.refobjsubid AND d.refobjsubid <> 0
+WHERE w.ev_class::int8 = ANY (%(rels)s::int8[])
+  AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass,
+                       'pg_catalog.pg_proc'::pg_catalog.regclass)
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+"""
+
+FUNCTIONS = """
+SELECT DISTINCT p.oid::int8 AS oid, p.oid::pg_catalog.regprocedure::text AS signature,
+       r.rolname::text AS owner, p.provolatile::text AS volatility, l.lanname::text AS language,
+       p.prosecdef AS security_definer, pg_catalog.md5(p.prosrc) AS source_hash,
+       pg_catalog.age(p.xmin) AS age, e.extname::text AS extension
+FROM pg_catalog.pg_rewrite w
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+ AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_catalog.pg_depend x
+  ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid AND x.deptype = 'e'
+LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+WHERE w.ev_class::int8 = ANY (%(rels)s::int8[])
+ORDER BY 2
+"""
+
+# pg_get_triggerdef takes no lock on the table, unless it has a WHEN condition to print: those come
+# with TRIGGERDEFS, together with what else needs locks.
+TRIGGERS = """
+SELECT t.oid::int8 AS oid, t.tgrelid::int8 AS relation, t.tgname::text AS name,
+       n.nspname::text AS function_schema, p.proname::text AS function_name,
+       t.tgtype::int4 AS type, t.tgenabled::text AS enabled,
+       NULLIF(t.tgparentid, 0)::int8 AS parent, t.tgargs AS args, t.tgqual IS NOT NULL AS when,
+       t.tgattr::int2[]::int4[] AS columns, t.tgconstraint <> 0 AS constraint,
+       t.tgdeferrable AS deferrable, t.tgoldtable::text AS old_table,
+       t.tgnewtable::text AS new_table,
+       CASE WHEN t.tgqual IS NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END AS definition
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE t.tgrelid::int8 = ANY (%(rels)s::int8[])
+  AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0)
+ORDER BY t.tgrelid, t.tgname
+"""
+
+INDEXES = """
+SELECT i.indrelid::int8 AS relation, c.relname::text AS name,
+       ARRAY(SELECT COALESCE(a.attname::text, '')
+               FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) k
+               LEFT JOIN pg_catalog.pg_attribute a
+                 ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k] AND a.attnum > 0
+              ORDER BY k) AS columns,
+       i.indisunique AS unique, i.indisprimary AS primary, i.indisvalid AS valid,
+       i.indisready AS ready, i.indpred IS NOT NULL AS partial, m.amname::text AS method,
+       EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
+                WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) AS constraint,
+       COALESCE((pg_catalog.to_jsonb(i)->>'indnullsnotdistinct')::bool, false)
+         AS nulls_not_distinct
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am m ON m.oid = c.relam
+WHERE i.indrelid::int8 = ANY (%(rels)s::int8[])
+ORDER BY i.indrelid, c.relname
+"""
+
+TABLE_STATS = """
+SELECT s.relid::int8 AS relation, s.n_live_tup AS live, s.n_dead_tup AS dead,
+       s.n_tup_upd AS updates, s.n_tup_hot_upd AS hot_updates, s.n_tup_ins AS inserts,
+       s.n_tup_del AS deletes, s.n_mod_since_analyze AS modified_since_analyze,
+       GREATEST(s.last_vacuum, s.last_autovacuum)::text AS last_vacuum,
+       GREATEST(s.last_analyze, s.last_autoanalyze)::text AS last_analyze
+FROM pg_catalog.pg_stat_all_tables s
+WHERE s.relid::int8 = ANY (%(rels)s::int8[])
+ORDER BY 1
+"""
+
+# Values of settings that may hold secrets (conninfo, commands) are never asked for.
+SETTINGS = r"""
+SELECT name, setting AS value, source, pending_restart FROM pg_catalog.pg_settings
+WHERE pg_catalog.starts_with(name, %(prefix)s)
+   OR name IN ('session_replication_role', 'max_locks_per_transaction', 'wal_level',
+               'max_replication_slots', 'max_wal_senders', 'max_wal_size', 'archive_mode',
+               'fsync', 'full_page_writes', 'default_transaction_read_only', 'autovacuum',
+               'idle_in_transaction_session_timeout', 'track_counts', 'hot_standby_feedback',
+               'max_slot_wal_keep_size', 'data_checksums', 'max_standby_streaming_delay',
+               'default_transaction_isolation', 'lock_timeout', 'deadlock_timeout')
+ORDER BY name
+"""
+
+ROLE_SETTINGS = """
+SELECT d.datname::text AS database, r.rolname::text AS role,
+       pg_catalog.split_part(c.x, '=', 1) AS name,
+       pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1) AS value, NULL AS function
+FROM pg_catalog.pg_db_role_setting s
+LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(x)
+WHERE (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
+  AND pg_catalog.split_part(c.x, '=', 1) IN
+      ('session_replication_role', 'row_security', 'default_transaction_read_only')
+UNION ALL
+SELECT NULL, NULL, pg_catalog.split_part(c.x, '=', 1),
+       pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1),
+       p.oid::pg_catalog.regprocedure::text
+FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.unnest(p.proconfig) AS c(x)
+WHERE pg_catalog.split_part(c.x, '=', 1) = 'session_replication_role'
+ORDER BY 1, 2, 3, 5
+"""
+
+GRANTS = r"""
+SELECT c.oid::int8 AS relation, COALESCE(r.rolname::text, 'PUBLIC') AS grantee,
+       a.privilege_type AS privilege, a.is_grantable AS grantable
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+WHERE c.oid::int8 = ANY (%(rels)s::int8[]) AND a.grantee <> c.relowner
+  AND (n.nspname = %(ext_schema)s OR c.relname LIKE 'tv\_%%'
+       OR c.oid::int8 = ANY (%(known)s::int8[]))
+ORDER BY 1, 2, 3
+"""
+
+ACCESS = """
+SELECT DISTINCT r.rolname::text AS role, d.refobjid::int8 AS relation,
+       pg_catalog.has_table_privilege(v.relowner, d.refobjid, 'SELECT')
+         OR pg_catalog.has_any_column_privilege(v.relowner, d.refobjid, 'SELECT') AS select,
+       pg_catalog.has_schema_privilege(v.relowner, c.relnamespace, 'USAGE') AS usage,
+       r.rolsuper OR r.rolbypassrls OR
+         (c.relowner = v.relowner AND NOT c.relforcerowsecurity) AS bypasses_rls
+FROM pg_catalog.pg_class v
+JOIN pg_catalog.pg_roles r ON r.oid = v.relowner
+JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+ AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> v.oid
+JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
+WHERE v.oid::int8 = ANY (%(rels)s::int8[]) AND v.relkind IN ('v', 'm')
+ORDER BY 1, 2
+"""
+
+ROLES = """
+SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS bypass_rls,
+       r.rolcanlogin AS can_login
+FROM pg_catalog.pg_roles r
+WHERE r.oid IN (SELECT relowner FROM pg_catalog.pg_class
+                 WHERE oid::int8 = ANY (%(rels)s::int8[]))
+ORDER BY 1
+"""
+
+# objsubid 21622 and 21623 mark the extension's advisory locks; their classid is a relation.
+LOCKS = """
 SELECT CASE WHEN l.locktype = 'relation' THEN l.relation::int8
             WHEN l.locktype = 'advisory' THEN l.classid::int8 END AS relation,
        l.mode, l.granted, l.pid, p.gid, l.locktype = 'advisory' AS advisory,
