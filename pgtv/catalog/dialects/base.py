@@ -49,16 +49,34 @@ def regclasses(alias: str, column: str) -> str:
 
 @dataclass(frozen=True)
 class TriggerShape:
-    """One trigger that has to exist: its kind and pg_trigger.tgtype."""
+    """One trigger that has to exist: its kind, pg_trigger.tgtype, names of its transition tables."""
 
     kind: str
     type: int
+    old_table: str | None = None
+    new_table: str | None = None
 
 
 ROW = TriggerShape("row", 29)
 FLUSH = TriggerShape("flush", 28)
 TRUNCATE = TriggerShape("truncate", 32)
-DELTA = (TriggerShape("delta", 4), TriggerShape("delta", 16), TriggerShape("delta", 8))
+DELTA = (
+    TriggerShape("delta", 4, None, "pg_tviews_new"),
+    TriggerShape("delta", 16, "pg_tviews_old", "pg_tviews_new"),
+    TriggerShape("delta", 8, "pg_tviews_old", None),
+)
+
+
+@dataclass(frozen=True)
+class CatalogTrigger:
+    """A trigger or event trigger of the extension itself, and the rest of its CREATE statement.
+
+    function: its name in the extension's schema. on: what follows CREATE [EVENT] TRIGGER name, up
+    to EXECUTE; `{meta}` stands for the qualified catalog table.
+    """
+
+    function: str
+    on: str
 
 
 @dataclass(frozen=True)
@@ -83,8 +101,30 @@ class Dialect:
             "pg_tview_delta_trigger": "delta",
         }
     )
-    meta_triggers: tuple[str, ...] = ("pg_tview_meta_rebind", "pg_tview_meta_changed")
-    event_triggers: tuple[str, ...] = ("pg_tviews_ddl_end", "pg_tviews_sql_drop")
+    trigger_prefix: str = "trg_tview_"
+    # The library flushes after statements that write a table with an enabled trigger of this name.
+    flush_prefix: str = "trg_tview_flush_"
+    meta_triggers: Mapping[str, CatalogTrigger] = field(
+        default_factory=lambda: {
+            "pg_tview_meta_rebind": CatalogTrigger(
+                "pg_tviews_meta_rebind", "BEFORE INSERT ON {meta} FOR EACH ROW"
+            ),
+            "pg_tview_meta_changed": CatalogTrigger(
+                "pg_tviews_meta_changed",
+                "AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON {meta} FOR EACH STATEMENT",
+            ),
+        }
+    )
+    event_triggers: Mapping[str, CatalogTrigger] = field(
+        default_factory=lambda: {
+            "pg_tviews_ddl_end": CatalogTrigger(
+                "pg_tviews_handle_ddl_event",
+                "ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')",
+            ),
+            "pg_tviews_sql_drop": CatalogTrigger("pg_tviews_handle_drop_event", "ON sql_drop"),
+        }
+    )
+    protected_tables: tuple[str, ...] = ("pg_tview_meta", "pg_tview_valid", "pg_tview_helpers")
     required_tables: tuple[str, ...] = (
         "pg_tview_meta", "pg_tview_valid", "registry", "stats", "pg_tview_audit_log",
     )  # fmt: skip
@@ -115,6 +155,15 @@ class Dialect:
     def refresh(self, table: str) -> str:
         """Blocking: ACCESS EXCLUSIVE on the TVIEW and every TVIEW that embeds it."""
         return f"SELECT tviews.pg_tviews_refresh({literal(table)});"
+
+    def rebuild_empty(self) -> str:
+        """Fills UNLOGGED TVIEWs that were reset; leaves the others alone."""
+        return "SELECT * FROM tviews.pg_tviews_rebuild_all();"
+
+    def propagation_index(self, name: str, column: str, key: str) -> str:
+        """Name of the index that the extension would make for a look-up column of TVIEW `name`."""
+        full = f"idx_{name}_{column}_{key}"
+        return full if len(full.encode()) <= 63 else ""
 
     def update_extension(self) -> str:
         return f"ALTER EXTENSION {EXTENSION} UPDATE;"

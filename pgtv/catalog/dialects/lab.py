@@ -16,4 +16,4 @@ class LabDialect(Dialect):
         return None
 
 
-DIALECT = LabDialect(name="lab", event_triggers=(), server_majors=(14, 15, 16, 17, 18))
+DIALECT = LabDialect(name="lab", event_triggers={}, server_majors=(14, 15, 16, 17, 18))
