@@ -46,7 +46,10 @@ def collect(connection: psycopg.Connection[Any]) -> Snapshot:
 def _collect(run: Asking) -> Snapshot:
     # First what needs no other answer …
     server_rows = _ask_server(run)
-    installed = run.ask("extension", queries.EXTENSION, {"extension": base.EXTENSION})
+    installed = run.ask(
+        "extension", queries.EXTENSION,
+        {"extension": base.EXTENSION, "usual_schema": base.Dialect("").schema},
+    )  # fmt: skip
     event_triggers = run.all("event_triggers", model.EventTrigger, queries.EVENT_TRIGGERS)
     leftovers = run.ask("leftovers", queries.LEFTOVERS)
     state = run.ask("state_schema", queries.HAS_STATE)

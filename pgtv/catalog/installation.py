@@ -37,6 +37,8 @@ def recognise(run: Asking, installed: Answer) -> tuple[model.Extension, Dialect,
         schema=row.get("schema"),
         owner=row.get("owner"),
         preloaded=row.get("preloaded"),
+        preload_libraries=row.get("preload_libraries"),
+        schema_left=bool(row.get("schema_left")),
         jsonb_delta=bool(row.get("jsonb_delta")),
     )
     return extension, dialect, {r["name"]: r["holder"] for r in locks.rows() or ()}

@@ -77,6 +77,7 @@ class Extension:
     schema: str | None = None
     owner: str | None = None
     preloaded: bool | None = None
+    preload_libraries: str | None = None  # the whole setting, None where it is hidden
     library_version: str | None = None  # None: not asked or could not be loaded
     library_error: str | None = None
     catalog_revision: int | None = None  # what the installed SQL says
@@ -85,6 +86,7 @@ class Extension:
     jsonb_delta: bool = False
     tables_missing: tuple[str, ...] = ()  # catalog objects of this generation that are not there
     leftovers: tuple[str, ...] = ()  # tables named like TVIEWs while the extension is absent
+    schema_left: bool = False  # the extension is absent, its schema is not
     creators: tuple[str, ...] = ()  # roles but the owner that may create objects in its schema
 
 
@@ -157,6 +159,7 @@ class Relation:
     columns: tuple[Column, ...] = ()
     rule_age: int | None = None  # age of a view's rule, in transactions
     rule_hash: str | None = None  # md5 of a view's query tree
+    rule_on_constraint: bool = False  # groups by a primary key: a restore creates its rule late
     definition: str | None = None  # pg_get_viewdef, None for tables and where it would have waited
     owner_can_read: bool | None = None  # filled for what TVIEW owners must read: see Privilege
     file_node: int = 0
@@ -190,6 +193,7 @@ class Function:
     source_hash: str | None = None
     age: int | None = None
     extension: str | None = None
+    granted: bool = False  # has privileges of its own: a GRANT renews its row, hence its age
 
 
 @dataclass(frozen=True)

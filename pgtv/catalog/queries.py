@@ -40,16 +40,17 @@ SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_repl
             ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn
 """
 
-EXTENSION = """
+EXTENSION = r"""
 SELECT e.oid IS NOT NULL AS installed, e.extversion AS version, n.nspname::text AS schema,
        r.rolname::text AS owner, a.default_version,
        ARRAY(SELECT v.version FROM pg_catalog.pg_available_extension_versions v
               WHERE v.name = %(extension)s ORDER BY v.version) AS versions,
-       CASE WHEN pg_catalog.current_setting('shared_preload_libraries', true) IS NULL THEN NULL
-            ELSE %(extension)s = ANY (ARRAY(
-              SELECT pg_catalog.btrim(x, ' "') FROM pg_catalog.unnest(pg_catalog.string_to_array(
-                pg_catalog.current_setting('shared_preload_libraries', true), ',')) x)) END
+       s.setting AS preload_libraries,
+       CASE WHEN s.setting IS NOT NULL THEN %(extension)s = ANY (ARRAY(
+              SELECT pg_catalog.regexp_replace(pg_catalog.btrim(x, ' "'), '^.*/|\.so$', '', 'g')
+                FROM pg_catalog.unnest(pg_catalog.string_to_array(s.setting, ',')) x)) END
          AS preloaded,
+       o.nspname IS NOT NULL AS schema_left,
        l.nspname IS NOT NULL AS lab,
        EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'jsonb_delta') AS jsonb_delta
 FROM (VALUES (1)) one
@@ -59,6 +60,10 @@ LEFT JOIN pg_catalog.pg_namespace l
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = COALESCE(e.extnamespace, l.oid)
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = COALESCE(e.extowner, l.nspowner)
 LEFT JOIN pg_catalog.pg_available_extensions a ON a.name = %(extension)s
+-- the view hides what a role may not see, where current_setting would raise
+LEFT JOIN pg_catalog.pg_settings s ON s.name = 'shared_preload_libraries'
+LEFT JOIN pg_catalog.pg_namespace o
+       ON e.oid IS NULL AND l.oid IS NULL AND o.nspname = %(usual_schema)s
 LIMIT 1
 """
 
@@ -187,6 +192,10 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
           LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
        pg_catalog.age(w.xmin) AS rule_age, pg_catalog.md5(w.ev_action::text) AS rule_hash,
+       EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+                  AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass)
+         AS rule_on_constraint,
        c.relfilenode::int8 AS file_node, c.relispopulated AS is_populated,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment, pg_catalog.age(c.xmin) AS age
 FROM pg_catalog.pg_class c
@@ -228,7 +237,8 @@ FUNCTIONS = """
 SELECT DISTINCT p.oid::int8 AS oid, p.oid::pg_catalog.regprocedure::text AS signature,
        r.rolname::text AS owner, p.provolatile::text AS volatility, l.lanname::text AS language,
        p.prosecdef AS security_definer, pg_catalog.md5(p.prosrc) AS source_hash,
-       pg_catalog.age(p.xmin) AS age, e.extname::text AS extension
+       pg_catalog.age(p.xmin) AS age, e.extname::text AS extension,
+       p.proacl IS NOT NULL AS granted
 FROM pg_catalog.pg_rewrite w
 JOIN pg_catalog.pg_depend d
   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
