@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv import __version__
 from pgtv.catalog import installation, model, queries
+from pgtv.catalog.access import ACCESS
 from pgtv.catalog.asking import Answer, Asking, frozen
 from pgtv.catalog.dialects import base
 from pgtv.catalog.dialects.base import Dialect
@@ -84,6 +85,9 @@ def _collect(run: Asking) -> Snapshot:
         "known": _array(installation.named_oids(registered)),
         "ext_schema": schema or "",
         "extension": base.EXTENSION,
+        "tables": _array(t.table_oid for t in registered),
+        "views": _array(t.view_oid for t in registered),
+        "written": queries.WRITTEN,
     }
     reach = run.ask("relations", queries.REACH, seeds)
     oids: Params = {"rels": _array(r["oid"] for r in reach.rows() or ()), **seeds}
@@ -94,7 +98,7 @@ def _collect(run: Asking) -> Snapshot:
     indexes = run.all("indexes", model.Index, queries.INDEXES, oids)
     table_stats = run.all("table_stats", model.TableStats, queries.TABLE_STATS, oids)
     grants = run.all("grants", model.Grant, queries.GRANTS, oids)
-    access = run.all("access", model.Access, queries.ACCESS, oids)
+    access = run.all("access", model.Access, ACCESS, oids)
     roles = run.all("roles", model.Role, queries.ROLES, oids)
     locks = run.all("locks", model.Lock, queries.LOCKS, oids)
     session_rows = run.ask("sessions", queries.SESSIONS, oids, MONITOR)
@@ -227,6 +231,13 @@ def _definitions(run: Asking, snapshot: Snapshot) -> Snapshot:
             run.gap("trigger_definition", _HELD, (), snapshot.name_of(trigger.relation))
         else:
             conditional[trigger.oid] = trigger
+    measured = []
+    for tview in snapshot.tviews:
+        if tview.table_oid in held:
+            run.gap("size", _HELD, (), tview.label)
+        elif tview.table_oid in snapshot.by_oid:
+            measured.append(tview.table_oid)
+    size_rows = run.ask("size", queries.SIZES if measured else None, {"tables": _array(measured)})
     view_rows = run.ask(
         "view_definition", queries.VIEWDEFS if views else None, {"views": _array(views)}
     )
@@ -236,11 +247,14 @@ def _definitions(run: Asking, snapshot: Snapshot) -> Snapshot:
     )  # fmt: skip
     defined = {r["oid"]: r["definition"] for r in view_rows.rows() or () if r["definition"]}
     printed = {r["oid"]: r["definition"] for r in trigger_rows.rows() or ()}
+    sizes = {r["oid"]: r["bytes"] for r in size_rows.rows() or ()}
     return replace(
         snapshot,
         relations=tuple(
             replace(r, definition=defined[r.oid].rstrip().removesuffix(";"))
             if r.oid in defined
+            else replace(r, bytes=sizes[r.oid])
+            if r.oid in sizes
             else r
             for r in snapshot.relations
         ),

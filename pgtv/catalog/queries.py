@@ -52,6 +52,11 @@ SELECT e.oid IS NOT NULL AS installed, e.extversion AS version, n.nspname::text 
          AS preloaded,
        o.nspname IS NOT NULL AS schema_left,
        l.nspname IS NOT NULL AS lab,
+       ARRAY(SELECT DISTINCT COALESCE(g.rolname::text, 'PUBLIC')
+               FROM pg_catalog.aclexplode(n.nspacl) x
+               LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+              WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+              ORDER BY 1) AS creators,
        EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = 'jsonb_delta') AS jsonb_delta
 FROM (VALUES (1)) one
 LEFT JOIN pg_catalog.pg_extension e ON e.extname = %(extension)s
@@ -197,7 +202,11 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                   AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass)
          AS rule_on_constraint,
        c.relfilenode::int8 AS file_node, c.relispopulated AS is_populated,
-       pg_catalog.obj_description(c.oid, 'pg_class') AS comment, pg_catalog.age(c.xmin) AS age
+       pg_catalog.obj_description(c.oid, 'pg_class') AS comment, pg_catalog.age(c.xmin) AS age,
+       CASE WHEN c.relhasrules AND c.relkind NOT IN ('v', 'm') THEN
+         ARRAY(SELECT u.rulename::text FROM pg_catalog.pg_rewrite u
+                WHERE u.ev_class = c.oid AND u.ev_enabled <> 'D' ORDER BY 1)
+       ELSE '{}' END AS rules
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
@@ -255,7 +264,14 @@ ORDER BY 2
 
 # pg_get_triggerdef takes no lock on the table, unless it has a WHEN condition to print: those come
 # with TRIGGERDEFS, together with what else needs locks.
-TRIGGERS = """
+# A relation after a word that writes: what a function's text writes to, unless it is dynamic.
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s"();,.]+)'
+WRITTEN = (
+    r"\m(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?)\s+"
+    rf"(?:only\s+)?({_NAME}(?:\s*[.]\s*{_NAME})?)"
+)
+
+TRIGGERS = r"""
 SELECT t.oid::int8 AS oid, t.tgrelid::int8 AS relation, t.tgname::text AS name,
        n.nspname::text AS function_schema, p.proname::text AS function_name,
        t.tgtype::int4 AS type, t.tgenabled::text AS enabled,
@@ -263,9 +279,16 @@ SELECT t.oid::int8 AS oid, t.tgrelid::int8 AS relation, t.tgname::text AS name,
        t.tgattr::int2[]::int4[] AS columns, t.tgconstraint <> 0 AS constraint,
        t.tgdeferrable AS deferrable, t.tgoldtable::text AS old_table,
        t.tgnewtable::text AS new_table,
-       CASE WHEN t.tgqual IS NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END AS definition
+       CASE WHEN t.tgqual IS NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END AS definition,
+       t.tginitdeferred AS initially_deferred,
+       CASE WHEN l.lanname IN ('plpgsql', 'sql') AND n.nspname <> %(ext_schema)s THEN
+         ARRAY(SELECT DISTINCT m.m[1] FROM pg_catalog.regexp_matches(
+                 pg_catalog.regexp_replace(p.prosrc, '--[^\n]*|/[*].*?[*]/', ' ', 'g'), %(written)s,
+                 'gi') AS m(m) ORDER BY 1)
+       ELSE '{}' END AS writes
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE t.tgrelid::int8 = ANY (%(rels)s::int8[])
   AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0)
@@ -284,7 +307,8 @@ SELECT i.indrelid::int8 AS relation, c.relname::text AS name,
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k
                 WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) AS constraint,
        COALESCE((pg_catalog.to_jsonb(i)->>'indnullsnotdistinct')::bool, false)
-         AS nulls_not_distinct
+         AS nulls_not_distinct,
+       i.indimmediate AS immediate
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam
@@ -326,7 +350,8 @@ LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
 CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(x)
 WHERE (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
   AND pg_catalog.split_part(c.x, '=', 1) IN
-      ('session_replication_role', 'row_security', 'default_transaction_read_only')
+      ('session_replication_role', 'row_security', 'default_transaction_read_only',
+       'event_triggers')
 UNION ALL
 SELECT NULL, NULL, pg_catalog.split_part(c.x, '=', 1),
        pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1),
@@ -347,24 +372,6 @@ WHERE c.oid::int8 = ANY (%(rels)s::int8[]) AND a.grantee <> c.relowner
   AND (n.nspname = %(ext_schema)s OR c.relname LIKE 'tv\_%%'
        OR c.oid::int8 = ANY (%(known)s::int8[]))
 ORDER BY 1, 2, 3
-"""
-
-ACCESS = """
-SELECT DISTINCT r.rolname::text AS role, d.refobjid::int8 AS relation,
-       pg_catalog.has_table_privilege(v.relowner, d.refobjid, 'SELECT')
-         OR pg_catalog.has_any_column_privilege(v.relowner, d.refobjid, 'SELECT') AS select,
-       pg_catalog.has_schema_privilege(v.relowner, c.relnamespace, 'USAGE') AS usage,
-       r.rolsuper OR r.rolbypassrls OR
-         (c.relowner = v.relowner AND NOT c.relforcerowsecurity) AS bypasses_rls
-FROM pg_catalog.pg_class v
-JOIN pg_catalog.pg_roles r ON r.oid = v.relowner
-JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
-JOIN pg_catalog.pg_depend d
-  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
- AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> v.oid
-JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
-WHERE v.oid::int8 = ANY (%(rels)s::int8[]) AND v.relkind IN ('v', 'm')
-ORDER BY 1, 2
 """
 
 ROLES = """
@@ -476,11 +483,15 @@ ORDER BY 1
 
 PUBLICATIONS = """
 SELECT p.pubname::text AS name, p.puballtables AS all_tables,
-       COALESCE(pg_catalog.array_agg(r.prrelid::int8 ORDER BY r.prrelid)
-                FILTER (WHERE r.prrelid::int8 = ANY (%(rels)s::int8[])), '{}') AS relations
+       ARRAY(SELECT r.prrelid::int8 FROM pg_catalog.pg_publication_rel r
+              WHERE r.prpubid = p.oid AND r.prrelid::int8 = ANY (%(rels)s::int8[])
+             UNION
+             SELECT c.oid::int8 FROM pg_catalog.pg_publication_namespace s
+             JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')
+              WHERE s.pnpubid = p.oid AND c.oid::int8 = ANY (%(rels)s::int8[])
+             ORDER BY 1) AS relations,
+       p.pubupdate OR p.pubdelete AS updates
 FROM pg_catalog.pg_publication p
-LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
-GROUP BY p.pubname, p.puballtables
 ORDER BY 1
 """
 
@@ -508,6 +519,11 @@ VIEWDEFS = """
 SELECT c.oid::int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS definition
 FROM pg_catalog.pg_class c
 WHERE c.oid::int8 = ANY (%(views)s::int8[]) AND c.relkind IN ('v', 'm')
+"""
+
+SIZES = """
+SELECT c.oid::int8 AS oid, pg_catalog.pg_relation_size(c.oid) AS bytes
+FROM pg_catalog.pg_class c WHERE c.oid::int8 = ANY (%(tables)s::int8[])
 """
 
 TRIGGERDEFS = """
