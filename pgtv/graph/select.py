@@ -122,6 +122,11 @@ def _selector(text: str) -> Selector:
     return Selector(parts, typed, text.strip(), up_bound, down_bound)
 
 
+def identifiers(text: str) -> tuple[str, ...]:
+    """The parts of a dotted name as SQL reads it. Raises UsageError."""
+    return tuple(_identifier(p.strip(), text) for p in _split(text, ".", text))
+
+
 def _split(text: str, separator: str, whole: str) -> list[str]:
     """Split outside double quotes."""
     pieces, current, quoted = [], "", False
