@@ -72,48 +72,55 @@ find_python() {
         missing "Python 3.11 or later is needed; set PYTHON to one"
 }
 
-# environment NAME REQUIREMENT…: sets `venv` to a virtual environment with these packages, made once
-# for each list of requirements and each Python.
+# environment NAME [EXTRA…]: sets `venv` to a virtual environment with what pyproject.toml asks for under
+# these extras (`base`: the dependencies of pgtv itself), made once for each such list and each Python.
 environment() {
     name=$1
     shift
     find_python
+    wanted=$cache/log/requirements-$name.$$
+    requirements "$@" >"$wanted"
     key=$({
         "$python" -c 'import sys; print(sys.version, sys.executable)'
-        printf '%s\n' "$@"
+        cat "$wanted"
     } | sha256sum | cut -c1-16)
     venv=$cache/venv/$name-$key
-    [ ! -e "$venv/.complete" ] || return 0
-    alone "venv-$name"
-    if [ -e "$venv/.complete" ]; then
+    if [ ! -e "$venv/.complete" ]; then
+        alone "venv-$name"
+        [ -e "$venv/.complete" ] || make_environment
         exec 9>&-
-        return 0
     fi
+    rm -f "$wanted"
+}
+
+make_environment() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || packages python3-venv
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         missing "$python cannot make virtual environments (no ensurepip)"
     say "setting up Python packages in $venv"
-    # an older environment of this name is of no more use, unless somebody runs in it just now
-    find "$cache/venv" -maxdepth 1 -name "$name-*" -mtime +7 -exec rm -rf {} + 2>/dev/null || :
+    # those of earlier lists, a week later
+    find "$cache/venv" -mindepth 1 -maxdepth 1 -name "$name-*" -mtime +7 -exec rm -rf {} + 2>/dev/null || :
     rm -rf "$venv"
-    mkdir -p "$cache/venv" "$cache/log"
+    mkdir -p "$cache/venv"
     "$python" -m venv "$venv" &&
-        "$venv/bin/python" -m pip install -q --prefer-binary "$@" >"$cache/log/pip-$name" 2>&1 || {
+        "$venv/bin/python" -m pip install -q --prefer-binary pip -r "$wanted" >"$cache/log/pip-$name" 2>&1 || {
         tail -n 20 "$cache/log/pip-$name" >&2
-        say "pip could not install what is needed"
+        say "pip could not install what is needed; the log: $cache/log/pip-$name"
         exit 1
     }
     : >"$venv/.complete"
-    exec 9>&-
 }
 
-# The requirements in pyproject.toml: of the package itself, and of the extras named.
 requirements() {
+    [ $# -gt 0 ] || return 0
     "$python" - "$root/pyproject.toml" "$@" <<'PY'
-import sys, tomllib
+import sys
+import tomllib
+from pathlib import Path
 
-project = tomllib.load(open(sys.argv[1], "rb"))["project"]
-extras = project["optional-dependencies"]
+project = tomllib.loads(Path(sys.argv[1]).read_text())["project"]
+extras = project["optional-dependencies"] | {"base": project["dependencies"]}
+
 
 def of(names):
     for name in names:
@@ -123,7 +130,8 @@ def of(names):
             else:
                 yield line
 
-print("\n".join([*project["dependencies"], *of(sys.argv[2:])]))
+
+print("\n".join(of(sys.argv[2:])))
 PY
 }
 

@@ -12,6 +12,8 @@ from servers import LAB, TEMPLATE, Database, require_real, shop_server
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server, new_server
 
+pytestmark = pytest.mark.lab
+
 # What pgtv reads of the catalog, in words that do not depend on OIDs.
 SURFACE = {
     "columns": """
