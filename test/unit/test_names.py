@@ -22,17 +22,18 @@ def test_physical_names_live_in_the_dialects_only(module: Path) -> None:
     if module.parts[:2] == ("catalog", "dialects"):
         return
     text = (PACKAGE / module).read_text()
-    found = [
-        f"line {n}: {line.strip()}"
-        for n, line in enumerate(text.splitlines(), 1)
-        if re.search(r"pg_tview(s?[_.]|\b)", line)
-    ]
-    found += [
-        f"line {node.lineno}: {node.value!r}"
-        for node in ast.walk(_without_docstrings(ast.parse(text)))
+    tree = ast.parse(text)
+    provoked = _lines_of_provocations(tree)
+    found = {
+        n for n, line in enumerate(text.splitlines(), 1) if re.search(r"pg_tview(s?[_.]|\b)", line)
+    }
+    found |= {
+        node.lineno
+        for node in ast.walk(_without_docstrings(tree))
         if isinstance(node, ast.Constant) and "pg_tview" in str(node.value)
-    ]
-    assert not found, f"ask the dialect (pgtv/catalog/dialects), or use base.EXTENSION: {found}"
+    }
+    lines = [f"{n}: {text.splitlines()[n - 1].strip()}" for n in sorted(found - provoked)]
+    assert not lines, f"ask the dialect (pgtv/catalog/dialects), or use base.EXTENSION: {lines}"
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -40,8 +41,18 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            body[0].value = ast.Constant(None)
+            body[0].value = ast.Constant(None, lineno=0)
     return tree
+
+
+def _lines_of_provocations(tree: ast.Module) -> set[int]:
+    """How a test breaks a database is said in the words of the release that it runs on."""
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Provoke"
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
