@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pgtv.catalog import model
+from pgtv.catalog import model, plans
 
 DEPTH = 100  # levels of JSON; real plans have 6, and recursion elsewhere ends at about 1,000
 
@@ -64,7 +64,7 @@ def tview(row: Mapping[str, Any], options: str | None, valid: bool | None) -> mo
         raw = {}
     plan, error = parse(row["plan"])
     if row["plan"] is not None and error is None:
-        error = plan_problem(plan)
+        error = plans.problem(plan)
     identity = raw.get("identity")
     functions = _strings(raw.get("function_read_functions"))
     if not isinstance(identity, dict):
@@ -97,21 +97,6 @@ def tview(row: Mapping[str, Any], options: str | None, valid: bool | None) -> mo
     )
 
 
-def plan_problem(plan: Any) -> str | None:
-    """Why the extension could not read a plan, as far as its shape shows it; None when fine."""
-    if not isinstance(plan, dict):
-        return f"the plan is a JSON {_json_kind(plan)}, not an object"
-    for key in ("tables", "paths", "embeds"):
-        if key not in plan:
-            return f"the plan has no {key}"
-        if not isinstance(plan[key], list):
-            return f"{key} of the plan is a JSON {_json_kind(plan[key])}, not an array"
-    for i, entry in enumerate(plan["tables"]):
-        if not isinstance(entry, dict) or _oid(entry.get("relid")) is None:
-            return f"entry {i} of the plan's tables has no relid"
-    return None
-
-
 def plan_relations(plan: Any) -> Iterator[int]:
     """OIDs of the relations that a plan names, as far as it can be read."""
     tables = plan.get("tables") if isinstance(plan, dict) else None
@@ -141,10 +126,3 @@ def _strings(value: Any) -> list[str]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _json_kind(value: Any) -> str:
-    return {
-        dict: "object", list: "array", str: "string", bool: "boolean", int: "number",
-        float: "number", type(None): "null",
-    }.get(type(value), "value")  # fmt: skip
