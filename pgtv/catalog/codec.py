@@ -9,6 +9,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
+import sys
+import tempfile
 import types
 import typing
 from pathlib import Path
@@ -42,10 +45,11 @@ def loads(text: str, source: str = "snapshot") -> Snapshot:
     """
     try:
         raw = json.loads(text)
-    except json.JSONDecodeError as e:
+    except (ValueError, RecursionError) as e:
+        where = getattr(e, "lineno", None)
+        reason = f"{e.msg} at line {where}" if isinstance(e, json.JSONDecodeError) else str(e)
         raise SnapshotError(
-            f"{source} is not JSON: {e.msg} at line {e.lineno} column {e.colno}",
-            "make a new one with: pgtv snapshot save FILE",
+            f"{source} is not JSON: {reason}", "make a new one with: pgtv snapshot save FILE"
         ) from None
     schema = raw.get("schema") if isinstance(raw, dict) else None
     if not isinstance(schema, str) or not schema.startswith("pgtv.snapshot/"):
@@ -67,19 +71,41 @@ def loads(text: str, source: str = "snapshot") -> Snapshot:
 
 
 def save(snapshot: Snapshot, path: Path) -> None:
-    """Write atomically, readable by the owner alone: definitions may be confidential."""
-    partial = path.with_name(path.name + ".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(dumps(snapshot), encoding="utf-8")
-    partial.replace(path)
+    """Write at once and whole, readable by the owner alone: definitions may be confidential.
+
+    Raises SnapshotError, and leaves an older file of that name as it was, when it cannot be written.
+    """
+    text = dumps(snapshot)
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, a pipe
+            path.write_text(text, encoding="utf-8")
+            return
+        # mkstemp: 0600, and nobody can have put a link there before
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", dir=path.parent)
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as e:
+        raise SnapshotError(f"cannot write snapshot {path}: {e.strerror or e}") from None
 
 
 def load(path: Path) -> Snapshot:
-    """Read a snapshot file. Raises SnapshotError when it cannot be read."""
+    """Read a snapshot file, `-` for stdin. Raises SnapshotError when it cannot be read."""
     try:
+        if str(path) == "-":
+            return loads(sys.stdin.buffer.read().decode("utf-8"), "stdin")
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise SnapshotError(f"cannot read snapshot {path}: {e}") from None
+    except OSError as e:
+        raise SnapshotError(f"cannot read snapshot {path}: {e.strerror or e}") from None
+    except UnicodeDecodeError:
+        raise SnapshotError(f"{path} is not a pgtv snapshot (no UTF-8 text)") from None
     return loads(text, str(path))
 
 

@@ -183,6 +183,9 @@ def _triggers(rows: Answer, dialect: Dialect, schema: str | None) -> tuple[model
         ours = function_schema == (schema or dialect.schema)
         kind = dialect.trigger_functions.get(function_name) if ours else None
         args = _trigger_args(row.pop("args"))
+        if not kind:  # somebody else's arguments: connection strings and tokens are among them
+            args = ("?",) * len(args)
+            row["definition"] = _masked(row["definition"])
         found.append(
             model.Trigger(
                 **frozen(row),
@@ -193,6 +196,12 @@ def _triggers(rows: Answer, dialect: Dialect, schema: str | None) -> tuple[model
             )
         )
     return tuple(found)
+
+
+def _masked(definition: str | None) -> str | None:
+    from pgtv.catalog.scrub import without_literals
+
+    return None if definition is None else without_literals(definition)
 
 
 def _trigger_args(raw: bytes | None) -> tuple[str, ...]:
@@ -259,7 +268,7 @@ def _definitions(run: Asking, snapshot: Snapshot) -> Snapshot:
             for r in snapshot.relations
         ),
         triggers=tuple(
-            replace(t, definition=printed[t.oid]) if t.oid in printed else t
+            replace(t, definition=_masked(printed[t.oid])) if t.oid in printed else t
             for t in snapshot.triggers
         ),
     )

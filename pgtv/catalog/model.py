@@ -164,7 +164,6 @@ class Relation:
     owner_can_read: bool | None = None  # filled for what TVIEW owners must read: see Privilege
     file_node: int = 0
     is_populated: bool = True
-    comment: str | None = None
     age: int | None = None  # age in transactions of the pg_class row (last DDL)
     rules: tuple[str, ...] = ()  # rewrite rules of a table; a view's own is left out
     bytes: int | None = (

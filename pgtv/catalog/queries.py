@@ -202,7 +202,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                   AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass)
          AS rule_on_constraint,
        c.relfilenode::int8 AS file_node, c.relispopulated AS is_populated,
-       pg_catalog.obj_description(c.oid, 'pg_class') AS comment, pg_catalog.age(c.xmin) AS age,
+       pg_catalog.age(c.xmin) AS age,
        CASE WHEN c.relhasrules AND c.relkind NOT IN ('v', 'm') THEN
          ARRAY(SELECT u.rulename::text FROM pg_catalog.pg_rewrite u
                 WHERE u.ev_class = c.oid AND u.ev_enabled <> 'D' ORDER BY 1)

@@ -1,14 +1,24 @@
-"""`pgtv snapshot save|show|diff`."""
+"""`pgtv snapshot save|show|diff`: keep what was seen, read it again, compare it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pgtv.cli.options import connection_options, look
-from pgtv.errors import Exit
+from pgtv.cli.options import connection_options, look, output_option, width, write_output
+from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
+
+if TYPE_CHECKING:
+    from pgtv.catalog.model import Snapshot
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FORMAT = click.option(
+    "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
+    help="How to print it.",
+)  # fmt: skip
 
 
 @click.group()
@@ -18,10 +28,99 @@ def snapshot() -> None:
 
 @snapshot.command()
 @connection_options
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def save(target: Target, file: Path) -> int:
-    """Look at the database and save what was seen in FILE."""
-    from pgtv.catalog import codec
+@click.argument("file", type=FILE, required=False)
+@click.option(
+    "--dir", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    help="Save in DIR under a name made of database and time; DIR is created when missing.",
+)  # fmt: skip
+@click.option(
+    "--keep", type=click.IntRange(min=1), metavar="N",
+    help="With --dir: keep the newest N snapshots of this database, remove older ones.",
+)  # fmt: skip
+def save(target: Target, file: Path | None, folder: Path | None, keep: int | None) -> int:
+    """Look at the database and save what was seen.
 
-    codec.save(look(target, None), file)
+    FILE is written at once and whole, readable by you alone; `-` is stdout. Without FILE the name is
+    made of the database and the time. For a daily timer: pgtv snapshot save --dir DIR --keep 30
+    """
+    from pgtv.catalog import archive, codec
+
+    if file is not None and folder is not None:
+        raise UsageError("FILE and --dir exclude each other", "leave out one of them")
+    if keep is not None and folder is None:
+        raise UsageError(
+            "--keep removes files, so it needs a directory of its own", "add --dir DIR"
+        )
+    taken = look(target, None)
+    if str(file) == "-":
+        click.echo(codec.dumps(taken), nl=False)
+        return _seen(taken)
+    path = file or archive.path_for(taken, folder or Path())
+    if folder:
+        archive.make(folder)
+    codec.save(taken, path)
+    click.echo(f"saved {path}: {len(taken.tviews)} TVIEWs", err=True)
+    if folder and keep:
+        kept = archive.prune(folder, taken, keep)
+        for old in kept.removed:
+            click.echo(f"removed {old}", err=True)
+        if kept.refused:
+            click.echo(f"pgtv: nothing was removed: {kept.refused}", err=True)
+            return Exit.WARNING
+    return _seen(taken)
+
+
+def _seen(taken: Snapshot) -> int:
+    """A snapshot without its TVIEWs is none: say so instead of exiting 0."""
+    if gap := taken.gap("tviews"):
+        click.echo(f"pgtv: the TVIEWs could not be seen: {gap.reason}", err=True)
+        return Exit.UNKNOWN
     return Exit.HEALTHY
+
+
+@snapshot.command()
+@click.argument("file", type=FILE)
+@FORMAT
+@output_option
+def show(file: Path, fmt: str, output: Path | None) -> int:
+    """Show what the snapshot FILE holds (`-` is stdin)."""
+    from pgtv.catalog import codec
+    from pgtv.reports import snapshots
+
+    loaded = codec.load(file)
+    write_output(
+        codec.dumps(loaded)
+        if fmt == "json"
+        else snapshots.render(loaded, "stdin" if str(file) == "-" else str(file), width()),
+        output,
+    )
+    return Exit.HEALTHY
+
+
+@snapshot.command()
+@connection_options
+@click.argument("before", type=FILE)
+@click.argument("after", type=FILE, required=False)
+@FORMAT
+@output_option
+def diff(target: Target, before: Path, after: Path | None, fmt: str, output: Path | None) -> int:
+    """Compare two snapshots, or BEFORE with the database as it is now.
+
+    By qualified name: OIDs, statistics and what lasts a moment do not count. Exit codes: 0 the same,
+    1 different, 3 the same as far as could be compared.
+    """
+    from pgtv.catalog import codec
+    from pgtv.catalog import diff as compare
+    from pgtv.reports import snapshots
+
+    old = codec.load(before)
+    new = codec.load(after) if after else look(target, None)
+    found = compare.diff(old, new)
+    if fmt == "json":
+        text = snapshots.dumps(snapshots.difference_document(found, old, new))
+    else:
+        text = snapshots.render_difference(found, old, new, width())
+    write_output(text, output)
+    if found.changes:
+        return Exit.WARNING
+    return Exit.UNKNOWN if found.not_compared else Exit.HEALTHY
