@@ -25,42 +25,26 @@ from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.expected import missing_triggers
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.checks.trigger_faults import Fault, event_effect, report, timing
+from pgtv.finding import Effect, Finding, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
-    for missing in missing_triggers(context):
-        tview, relation = missing.tview, missing.relation
-        kinds = sorted({s.kind for s in missing.shapes})
-        affects = context.affected(tview.table_oid)
-        yield context.finding(
-            relation.qualified,
-            f"Writes to {relation.qualified} no longer reach {tview.label}: "
-            f"no {' and '.join(kinds)} trigger.",
-            key=tview.entity,
-            effect=Effect.WRITES_FAIL if kinds == ["flush"] else Effect.ROWS_WRONG,
-            title=f"{relation.qualified} lacks {' and '.join(kinds)} triggers for {tview.label}",
-            affects=affects,
-            evidence=[
-                {"expected": s.kind, "argument": tview.entity, "tgtype": s.type, "found": "none"}
-                for s in missing.shapes
-            ],
-            remedy=Remedy(
-                sql=(
-                    "SET lock_timeout = '2s';",
-                    context.dialect.reregister(tview.label),
-                    *(context.dialect.refresh(a) for a in affects[:1]),
-                ),
-                role=f"owner of {tview.label}",
-                locks=(
-                    f"SHARE ROW EXCLUSIVE on {relation.qualified}",
-                    f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
-                ),
-                undo=None,
-                note="Re-registering leaves rows as they are; the refresh, which blocks readers, "
-                "brings the rows missed meanwhile.",
-            ),
+    faults = [
+        Fault(
+            missing.relation,
+            shape.kind,
+            missing.tview.entity,
+            expected=timing(shape.type),
+            found="none",
+            effect=event_effect(shape.kind, missing.relation),
+            cure="reregister",
+            tview=missing.tview,
         )
+        for missing in missing_triggers(context)
+        for shape in missing.shapes
+    ]
+    yield from report(context, faults, "that should be there are missing")
 
 
 CHECK = Check(

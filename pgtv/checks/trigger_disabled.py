@@ -1,0 +1,74 @@
+"""Triggers of a TVIEW are there but do not fire in ordinary sessions.
+
+Meaning:
+    ALTER TABLE … DISABLE TRIGGER (also ALL or USER), or ENABLE REPLICA TRIGGER, was said for triggers
+    that keep a TVIEW up to date: on a base table, on a partition, or on the table of another TVIEW.
+
+Impact:
+    With row, delta or truncate triggers disabled, writes succeed and no longer reach the TVIEW.
+    With the flush trigger alone disabled, writes in autocommit fail with SQLSTATE 55000, because what
+    the other triggers queue is never applied. The copies of a row trigger on partitions can be
+    disabled one by one, which the extension's own health check does not look at.
+
+Diagnosis:
+    pg_trigger.tgenabled of every trigger that the TVIEW's plan asks for, partitions' copies included.
+
+Mitigation:
+    Enable them by name and together, then refresh: enabling brings back none of the rows missed.
+    Re-registering a TVIEW does not enable its triggers. Never ENABLE ALWAYS: a subscription's apply
+    worker then fails or leaves rows stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.expected import expected_on
+from pgtv.checks.trigger_faults import FIRES, Fault, event_effect, report
+from pgtv.finding import Effect, Finding, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    snapshot, wanted = context.snapshot, expected_on(context)
+    off = {t.oid for t in snapshot.triggers if t.enabled in "DR"}
+    faults = []
+    for trigger in snapshot.triggers:
+        if trigger.oid not in off or not trigger.kind or not trigger.entity:
+            continue
+        expected = wanted.get((trigger.relation, trigger.entity))
+        if expected is None or trigger.kind not in {s.kind for s in expected.shapes}:
+            continue
+        faults.append(
+            Fault(
+                expected.relation,
+                trigger.kind,
+                trigger.entity,
+                expected=FIRES["O"],
+                found=FIRES[trigger.enabled],
+                effect=event_effect(trigger.kind, expected.relation),
+                # enabling the root's trigger enables its copies
+                cure="none" if trigger.parent in off else "enable",
+                trigger=trigger,
+                tview=expected.tview,
+            )
+        )
+    yield from report(context, faults, "do not fire in ordinary sessions")
+
+
+CHECK = Check(
+    id="trigger-disabled",
+    title="Triggers are disabled",
+    group="triggers",
+    severity=Severity.CRITICAL,
+    effect=Effect.ROWS_WRONG,
+    run=run,
+    needs=("tviews", "triggers", "relations"),
+    provoke=Provoke(
+        near_miss="ALTER TABLE public.tb_customer DISABLE TRIGGER USER;"
+        " ALTER TABLE public.tb_customer ENABLE TRIGGER USER;",
+        break_="ALTER TABLE public.tb_customer DISABLE TRIGGER USER;"
+        " UPDATE public.tb_customer SET name = 'missed' WHERE pk_customer = 1;",
+        object="public.tb_customer",
+    ),
+)

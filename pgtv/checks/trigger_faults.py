@@ -1,0 +1,252 @@
+"""What faults of the extension's triggers do, and one finding for all of one kind on one table.
+
+A fault is one trigger that is not as it has to be. Faults of a table and its partitions become one
+finding with a row of evidence each, and so do those of more than three tables: whoever disabled every
+trigger of a database reads one screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pgtv.catalog.dialects.base import FLUSH, ident
+from pgtv.catalog.model import Relation, Trigger, Tview
+from pgtv.checks.declare import Context
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+FIRES = {
+    "O": "in ordinary sessions (O)",
+    "D": "never: disabled (D)",
+    "R": "only under session_replication_role = replica (R)",
+    "A": "also under session_replication_role = replica (A)",
+}
+_ROW, _BEFORE, _TRUNCATE = 1, 2, 32
+_EVENT = ((4, "INSERT"), (16, "UPDATE"), (8, "DELETE"), (32, "TRUNCATE"))
+_TOGETHER = 3  # tables; more with the same fault are one finding
+SHARE_ROW_EXCLUSIVE, ACCESS_EXCLUSIVE = "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One trigger that is missing or wrong.
+
+    expected, found: in words, for the evidence. cure: enable, recreate (drop, then re-register),
+    reregister or drop. rows: whether rows may have been missed, so that a refresh belongs to the cure.
+    """
+
+    relation: Relation
+    kind: str
+    entity: str | None
+    expected: str
+    found: str
+    effect: Effect
+    cure: str
+    trigger: Trigger | None = None
+    tview: Tview | None = None
+
+    @property
+    def rows(self) -> bool:
+        return self.effect is Effect.ROWS_WRONG
+
+
+def fires(trigger: Trigger) -> bool:
+    """Whether it fires in an ordinary session."""
+    return trigger.enabled in "OA"
+
+
+def timing(type_: int) -> str:
+    """pg_trigger.tgtype in words: `AFTER INSERT OR UPDATE FOR EACH ROW`."""
+    events = " OR ".join(word for bit, word in _EVENT if type_ & bit)
+    each = "ROW" if type_ & _ROW else "STATEMENT"
+    return f"{'BEFORE' if type_ & _BEFORE else 'AFTER'} {events} FOR EACH {each}"
+
+
+def unflushed(context: Context, relation: Relation) -> str | None:
+    """Which writes to `relation` leave their refreshes queued and so fail with 55000, if any.
+
+    Two things flush: a flush trigger of any TVIEW, for what fired before it (triggers of a
+    statement fire in the order of their names), and the library's executor hook, after statements
+    on tables with an enabled flush trigger that still has the extension's name. COPY passes the
+    hook by.
+    """
+    triggers = context.snapshot.triggers_on.get(relation.oid, [])
+    active = [t for t in triggers if t.kind and fires(t)]
+    queueing = [t for t in active if t.kind in ("row", "delta")]
+    if not queueing or relation.oid in context.snapshot.tview_by_table:
+        return None  # nothing is queued, or the flush of the statement above drains it
+    names = [
+        t.name.encode() for t in active if t.kind == "flush" and t.type == FLUSH.type and not t.when
+    ]
+    deltas = [t.name.encode() for t in queueing if t.kind == "delta"]
+    if any(t.initially_deferred for t in queueing):
+        return "every write"
+    hooked = any(
+        t.kind == "flush" and t.name.startswith(context.dialect.flush_prefix) for t in active
+    )
+    if names and (not deltas or max(deltas) < max(names)):
+        return None
+    return "COPY" if hooked else "every write"
+
+
+def event_effect(kind: str, relation: Relation) -> Effect:
+    """What it does when a trigger of this kind does not fire."""
+    if kind == "flush":
+        return Effect.RISK  # see unflushed(), which looks at the whole table
+    if kind == "row" and relation.kind == "p":
+        return Effect.RISK  # rows live in partitions; their copies of the trigger fire
+    return Effect.ROWS_WRONG
+
+
+def report(
+    context: Context, faults: Iterable[Fault], what: str, *, advice: str | None = None
+) -> Iterator[Finding]:
+    """Findings for `faults`; `what` says it in a sentence: `3 triggers on x {what}`."""
+    groups: dict[int, list[Fault]] = {}
+    for fault in faults:
+        root = fault.relation.partition_root or fault.relation.oid
+        groups.setdefault(root, []).append(fault)
+    if len(groups) > _TOGETHER:
+        everything = [f for group in groups.values() for f in group]
+        yield _finding(context, "(base tables)", everything, what, advice)
+        return
+    for root, group in groups.items():
+        on = {f.relation.oid for f in group}
+        yield _finding(
+            context,
+            context.snapshot.name_of(root if len(on) > 1 else on.pop()),
+            group,
+            what,
+            advice,
+        )
+
+
+def _finding(
+    context: Context, object_: str, faults: list[Fault], what: str, advice: str | None
+) -> Finding:
+    relations = list({f.relation.oid: f.relation for f in faults}.values())
+    tviews = list({f.tview.entity: f.tview for f in faults if f.tview}.values())
+    stuck = {r.oid: why for r in relations if (why := unflushed(context, r))}
+    effects = {f.effect for f in faults}
+    if stuck:
+        effects.add(Effect.WRITES_FAIL)
+    effect = next(
+        e for e in (Effect.WRITES_FAIL, Effect.ROWS_WRONG, Effect.RISK, Effect.NONE) if e in effects
+    )
+    missed = {f.tview.entity for f in faults if f.tview and f.rows}
+    names = ", ".join(t.label for t in tviews[:4]) + (
+        f" and {len(tviews) - 4} more" if len(tviews) > 4 else ""
+    )
+    where = object_ if not object_.startswith("(") else f"{len(relations)} tables"
+    triggers = "1 trigger" if len(faults) == 1 else f"{len(faults)} triggers"
+    detail = f"{triggers} on {where} {what}."
+    if missed:
+        detail += f" Some writes there do not reach {names}."
+    if stuck:
+        writes = "COPY" if set(stuck.values()) == {"COPY"} else "writes in autocommit"
+        detail += (
+            f" On {', '.join(context.snapshot.name_of(o) for o in list(stuck)[:3])} {writes} fail"
+            " with SQLSTATE 55000: nothing flushes what the other triggers queue."
+        )
+    if effect is Effect.RISK and tviews:
+        detail += f" {names} {'is' if len(tviews) == 1 else 'are'} still kept up to date by others."
+    return context.finding(
+        object_,
+        detail,
+        severity=Severity.CRITICAL
+        if effect in (Effect.WRITES_FAIL, Effect.ROWS_WRONG)
+        else Severity.WARNING,
+        effect=effect,
+        affects=context.affected(*(t.table_oid for t in tviews)),
+        evidence=[_evidence(f, several=len(relations) > 1) for f in faults],
+        remedy=cure(context, faults, advice),
+    )
+
+
+def _evidence(fault: Fault, *, several: bool) -> dict[str, str]:
+    row = {"on": fault.relation.qualified} if several else {}
+    row["trigger"] = fault.trigger.name if fault.trigger else "none"
+    row |= {"kind": fault.kind, "argument": fault.entity or "none"}
+    return row | {"expected": fault.expected, "found": fault.found}
+
+
+def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Remedy:
+    """Enable, drop and re-register in one transaction a table, then refresh what missed rows."""
+    enable: dict[str, list[str]] = {}
+    drop: list[tuple[str, str]] = []
+    again: dict[str, Tview] = {}
+    locks: dict[str, None] = {}
+    for fault in faults:
+        table = fault.relation.qualified
+        if fault.cure == "enable" and fault.trigger:
+            enable.setdefault(table, []).append(fault.trigger.name)
+        if fault.cure in ("recreate", "drop") and fault.trigger:
+            drop.append((fault.trigger.name, table))
+            locks[f"{ACCESS_EXCLUSIVE} on {table}"] = None
+        else:
+            locks[f"{SHARE_ROW_EXCLUSIVE} on {table}"] = None
+        if fault.cure in ("recreate", "reregister") and fault.tview:
+            again[fault.tview.label] = fault.tview
+    body = [
+        f"ALTER TABLE {table}\n  "
+        + ",\n  ".join(f"ENABLE TRIGGER {ident(n)}" for n in dict.fromkeys(names))
+        + ";"
+        for table, names in enable.items()
+    ]
+    body += [f"DROP TRIGGER {ident(name)} ON {table};" for name, table in dict.fromkeys(drop)]
+    body += [context.dialect.reregister(label) for label in again]
+    if drop and again:
+        body = ["BEGIN;", *body, "COMMIT;"]
+    stale = refresh_roots(context, [f.tview for f in faults if f.tview and f.rows])
+    refreshed = context.affected(*(t.table_oid for t in stale))
+    locks |= {f"{ACCESS_EXCLUSIVE} on {name} (the refresh)": None for name in refreshed}
+    notes = [advice] if advice else []
+    if stale:
+        notes.append(
+            "The refresh brings the rows missed meanwhile; readers of the TVIEW wait until it ends."
+        )
+    return Remedy(
+        sql=(
+            "SET lock_timeout = '2s';",
+            *body,
+            *(context.dialect.refresh(t.label) for t in stale),
+        ),
+        role="the owner of the tables, or a superuser",
+        locks=tuple(locks),
+        note=" ".join(notes) or None,
+    )
+
+
+def refresh_roots(context: Context, tviews: Iterable[Tview]) -> list[Tview]:
+    """Those of `tviews` that have to be refreshed so that all of them are.
+
+    A refresh also refreshes every TVIEW whose plan embeds or maps the one refreshed.
+    """
+    wanted = {t.entity: t for t in tviews}
+    covered = {e for t in wanted.values() for e in _followers(context, t.entity)} - {
+        e for e in wanted if e in _followers(context, e)
+    }
+    return [t for e, t in wanted.items() if e not in covered]
+
+
+def _followers(context: Context, entity: str) -> set[str]:
+    found: set[str] = set()
+    below = [entity]
+    while below:
+        parent = below.pop()
+        for tview in context.snapshot.tviews:
+            if tview.entity not in found and parent in _parents(tview):
+                found.add(tview.entity)
+                below.append(tview.entity)
+    return found
+
+
+def _parents(tview: Tview) -> set[str]:
+    plan = tview.plan if isinstance(tview.plan, dict) else {}
+    embeds, tables = plan.get("embeds"), plan.get("tables")
+    entries = [*(embeds if isinstance(embeds, list) else ())]
+    parents = {e.get("entity") for e in entries if isinstance(e, dict)}
+    parents |= {
+        e.get("tview") for e in (tables if isinstance(tables, list) else ()) if isinstance(e, dict)
+    }
+    return {p for p in parents if isinstance(p, str)}
