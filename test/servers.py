@@ -10,7 +10,8 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,14 @@ class Database:
             timeout=120,
             check=False,
         )
+
+
+def until(condition: Callable[[], object], timeout: float = 30.0) -> None:
+    """Poll until `condition` holds; fails the test when it never does."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not so within {timeout:.0f} s"
+        time.sleep(0.02)
 
 
 def _database(server: Server, template: str | None = TEMPLATE) -> Iterator[Database]:

@@ -23,6 +23,7 @@ from pgtv.catalog.asking import Answer, Asking, frozen
 from pgtv.catalog.dialects import base
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
+from pgtv.catalog.room import DATA_DIRECTORY, room
 from pgtv.session import pooled, snapshot_transaction
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def _collect(run: Asking) -> Snapshot:
     slots = run.all("slots", model.Slot, queries.SLOTS)
     replicas = run.all("replicas", model.Replica, queries.REPLICAS, None, MONITOR)
     archiver = run.all("archiver", model.Archiver, queries.ARCHIVER)
+    directory = run.ask("data_directory", DATA_DIRECTORY)
     server = _server(run, server_rows)
 
     # … then the extension's own catalog …
@@ -133,7 +135,7 @@ def _collect(run: Asking) -> Snapshot:
         archiver=archiver.one(),
         counters=installation.counters(catalog),
         verifications=verifications.all(),
-        growth=installation.growth(catalog),
+        growth=_with_room(installation.growth(catalog), server.host, directory),
     )
     snapshot = _definitions(run, snapshot)
     if not server.monitors:
@@ -145,6 +147,11 @@ def _collect(run: Asking) -> Snapshot:
 def _array(oids: Any) -> str:
     """OIDs as the text of an array: adapting thousands of numbers one by one costs more."""
     return "{" + ",".join(str(o) for o in oids) + "}"
+
+
+def _with_room(growth: model.Growth, host: str, directory: Answer) -> model.Growth:
+    left = room(host, directory.row().get("path"))
+    return replace(growth, data_total_bytes=left[0], data_free_bytes=left[1]) if left else growth
 
 
 def _ask_server(run: Asking) -> tuple[Answer, Answer, Answer]:

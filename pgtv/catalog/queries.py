@@ -385,6 +385,17 @@ ORDER BY 1
 
 # objsubid 21622 and 21623 mark the extension's advisory locks; their classid is a relation.
 LOCKS = """
+WITH held AS MATERIALIZED (
+  SELECT l.locktype, l.database, l.relation, l.transactionid, l.classid, l.objid, l.objsubid, l.mode,
+         l.granted, l.pid, l.waitstart, l.virtualtransaction
+  FROM pg_catalog.pg_locks l WHERE l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+), prepared AS (
+  -- a prepared transaction keeps the virtual transaction of the session that began it (after a
+  -- restart it is -1/xid): only its lock on its own transaction id tells which one it is
+  SELECT h.virtualtransaction, p.gid FROM held h
+  JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = h.transactionid
+  WHERE h.locktype = 'transactionid' AND h.granted AND h.pid IS NULL
+)
 SELECT CASE WHEN l.locktype = 'relation' THEN l.relation::int8
             WHEN l.locktype = 'advisory' THEN l.classid::int8 END AS relation,
        l.mode, l.granted, l.pid, p.gid, l.locktype = 'advisory' AS advisory,
@@ -392,15 +403,13 @@ SELECT CASE WHEN l.locktype = 'relation' THEN l.relation::int8
        CASE l.locktype WHEN 'transactionid' THEN l.transactionid::text
                        WHEN 'advisory' THEN pg_catalog.concat_ws('/', l.classid, l.objid, l.objsubid)
        END AS target
-FROM pg_catalog.pg_locks l
-LEFT JOIN pg_catalog.pg_prepared_xacts p
-  ON l.pid IS NULL AND p.transaction::text = pg_catalog.split_part(l.virtualtransaction, '/', 2)
-WHERE l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
-  AND (l.database = (SELECT oid FROM pg_catalog.pg_database
-                      WHERE datname = pg_catalog.current_database())
-       AND (l.locktype = 'relation' AND l.relation::int8 = ANY (%(rels)s::int8[])
-            OR l.locktype = 'advisory' AND l.objsubid IN (21622, 21623))
-       OR l.locktype = 'transactionid' AND NOT l.granted)
+FROM held l
+LEFT JOIN prepared p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
+WHERE l.database = (SELECT oid FROM pg_catalog.pg_database
+                     WHERE datname = pg_catalog.current_database())
+      AND (l.locktype = 'relation' AND l.relation::int8 = ANY (%(rels)s::int8[])
+           OR l.locktype = 'advisory' AND l.objsubid IN (21622, 21623))
+   OR l.locktype = 'transactionid' AND NOT l.granted
 ORDER BY l.relation, l.pid, l.mode
 """
 

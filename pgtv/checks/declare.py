@@ -18,6 +18,10 @@ from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.edges import Edges, edges
 
 
+class NotApplicable(Exception):
+    """Raised by a check's function that finds that it has nothing to say about this server."""
+
+
 @dataclass(frozen=True)
 class Provoke:
     """How to make the check speak, on the shop of sql/demo/shop.sql, as SQL for psql.

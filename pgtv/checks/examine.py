@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pgtv.catalog.model import Snapshot
-from pgtv.checks.declare import Check, Context, Shared
+from pgtv.checks.declare import Check, Context, NotApplicable, Shared
 from pgtv.errors import Exit
 from pgtv.finding import Effect, Finding, Severity, exit_code, worst
 
@@ -132,6 +132,8 @@ def _run(
             return ended(State.UNKNOWN, (unknown,), gap.reason)
     try:
         findings = tuple(check.run(context))
+    except NotApplicable as e:
+        return ended(State.NOT_APPLICABLE, reason=str(e))
     except Exception as e:
         where = traceback.extract_tb(e.__traceback__)[-1]
         reason = f"the check itself failed: {type(e).__name__}: {e} ({where.name}:{where.lineno})"

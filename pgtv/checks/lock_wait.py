@@ -1,0 +1,86 @@
+"""Sessions wait for a lock on a TVIEW or on a table that one reads.
+
+Meaning:
+    Somebody holds a lock for longer than a writing statement needs: a transaction left open, a long
+    refresh (ACCESS EXCLUSIVE until it commits), DDL that queued in front of everybody else.
+
+Impact:
+    The waiting statements hang until the holder ends or a timeout fires. Behind a waiting ACCESS
+    EXCLUSIVE request even readers queue.
+
+Diagnosis:
+    pg_locks with pg_blocking_pids, followed to the session at the head of the queue.
+
+Mitigation:
+    End the blocker: pg_cancel_backend for a running statement, pg_terminate_backend for one idle in
+    transaction. Both roll its transaction back; nothing committed is lost. Use lock_timeout for DDL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke, Threshold
+from pgtv.checks.people import describe, ending
+from pgtv.checks.resolving import age
+from pgtv.checks.waits import Wait, root_blockers, waits
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    snapshot = context.snapshot
+    sessions = {s.pid: s for s in snapshot.sessions}
+    groups: dict[tuple[int, ...], list[Wait]] = {}
+    for wait in waits(context):
+        if wait.seconds >= context.threshold("warning_seconds"):
+            pids, gids = root_blockers(context, wait)
+            if pids or not gids:  # behind a prepared transaction alone: that check tells
+                groups.setdefault(pids, []).append(wait)
+    for pids, queue in groups.items():
+        relations = sorted({o for w in queue for o in w.relations})
+        longest = queue[0].seconds
+        critical = longest >= context.threshold("critical_seconds")
+        blockers = [sessions.get(p) for p in pids]
+        names = ", ".join(snapshot.name_of(o) for o in relations[:3])
+        held = ", ".join(f"pid {p}" for p in pids) or "a session that pg_monitor may see"
+        yield context.finding(
+            snapshot.name_of(relations[0]),
+            f"{len(queue)} waiting on {names} behind {held}, the longest for {age(longest)}.",
+            severity=Severity.CRITICAL if critical else Severity.WARNING,
+            affects=context.affected(*relations),
+            evidence=[
+                *({"blocks": f"pid {b.pid}", **describe(b)} for b in blockers if b),
+                *(
+                    {
+                        "waits": f"pid {w.pid}",
+                        "for": w.mode,
+                        "since": age(w.seconds),
+                        "query": w.session.query if w.session else None,
+                    }
+                    for w in queue
+                ),
+            ],
+            remedy=Remedy(
+                sql=tuple(ending(b) for b in blockers if b),
+                role="pg_signal_backend, or the blocker's own role",
+                undo=None,
+                note="Its transaction is rolled back; what it had committed stays.",
+            ),
+        )
+
+
+CHECK = Check(
+    id="lock-wait",
+    title="Sessions wait for a lock on a TVIEW's tables",
+    group="activity",
+    severity=Severity.CRITICAL,
+    effect=Effect.WRITES_FAIL,
+    run=run,
+    needs=("locks", "relations"),
+    consequence_of=("prepared-blocks", "idle-in-transaction"),
+    thresholds={
+        "warning_seconds": Threshold(1, "s", "deadlock_timeout's default; shorter is normal"),
+        "critical_seconds": Threshold(30, "s", "people and most client timeouts give up by then"),
+    },
+    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+)

@@ -1,0 +1,89 @@
+"""A prepared transaction keeps others waiting on a TVIEW or a table that it reads.
+
+Meaning:
+    Sessions wait for locks that a prepared transaction holds; or it was prepared while triggers were
+    suspended, and so holds ACCESS EXCLUSIVE on TVIEWs: then every reader of them waits too.
+
+Impact:
+    The waiting statements end only by lock_timeout, statement_timeout or by resolving the
+    transaction. Nothing else ends it: it has no session that could be terminated.
+
+Diagnosis:
+    pg_blocking_pids says 0 for such waits and cannot tell which transaction it is. Here it is found
+    by the transaction id waited for, or by conflicting lock modes on the same relation.
+
+Mitigation:
+    Resolve it: COMMIT PREPARED or ROLLBACK PREPARED, as its coordinator decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke, Threshold
+from pgtv.checks.resolving import age, evidence, remedy
+from pgtv.checks.waits import held_by, root_blockers, waits, written_by
+from pgtv.finding import Effect, Finding, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    snapshot = context.snapshot
+    limit = context.threshold("wait_seconds")
+    behind: dict[str, list[dict[str, object]]] = {}
+    for wait in waits(context):
+        if wait.seconds < limit:
+            continue
+        for gid in root_blockers(context, wait)[1]:
+            behind.setdefault(gid, []).append(
+                {
+                    "waits": f"pid {wait.pid}",
+                    "for": wait.mode,
+                    "since": age(wait.seconds),
+                    "query": wait.session.query if wait.session else None,
+                }
+            )
+    for prepared in snapshot.prepared:
+        exclusive = [
+            oid
+            for oid, modes in held_by(snapshot, prepared.gid).items()
+            if "AccessExclusiveLock" in modes and oid in snapshot.tview_by_table
+        ]
+        waiting = behind.get(prepared.gid, [])
+        if not exclusive and not waiting:
+            continue
+        parts = []
+        if waiting:
+            parts.append(f"{len(waiting)} waiting for it, longest {waiting[0]['since']}")
+        if exclusive:
+            names = ", ".join(snapshot.name_of(o) for o in exclusive)
+            parts.append(f"it holds ACCESS EXCLUSIVE on {names}, so readers wait as well")
+        yield context.finding(
+            prepared.gid,
+            f"Prepared {age(prepared.age_seconds)} ago by {prepared.owner}: {'; '.join(parts)}.",
+            affects=context.affected(*written_by(snapshot, prepared)),
+            evidence=[*waiting, *evidence(context, prepared)],
+            remedy=remedy(context, prepared),
+        )
+
+
+CHECK = Check(
+    id="prepared-blocks",
+    title="A prepared transaction keeps others waiting",
+    group="twophase",
+    severity=Severity.CRITICAL,
+    effect=Effect.WRITES_FAIL,
+    run=run,
+    needs=("prepared", "locks", "relations"),
+    where="primary",
+    consequence_of=("prepared-orphan",),
+    thresholds={"wait_seconds": Threshold(1, "s", "deadlock_timeout's default; shorter is normal")},
+    provoke=Provoke(
+        near_miss="BEGIN; UPDATE public.tb_customer SET name = 'n' WHERE pk_customer = 7;"
+        " PREPARE TRANSACTION 'near miss'; ROLLBACK PREPARED 'near miss';",
+        break_="BEGIN; SELECT tviews.pg_tviews_suspend_triggers();"
+        " UPDATE public.tb_category SET name = 'c' WHERE pk_category = 1;"
+        " PREPARE TRANSACTION 'suspended';",
+        object="suspended",
+        undo="ROLLBACK PREPARED 'suspended';",
+    ),
+)

@@ -1,0 +1,61 @@
+"""Sessions of this database start read-only.
+
+Meaning:
+    default_transaction_read_only is on for the database, for a role or for the whole server: usually
+    what is left of an emergency or of a migration.
+
+Impact:
+    Writes fail with 25006 in every new session that it applies to. TVIEWs stay right, for nothing
+    changes.
+
+Diagnosis:
+    pg_db_role_setting and pg_settings.
+
+Mitigation:
+    Reset it when the emergency is over. Sessions that are connected keep the old value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.lasting import ON, target
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    for setting in context.snapshot.role_settings:
+        if setting.name != "default_transaction_read_only" or setting.value not in ON:
+            continue
+        scope, statement = target(setting, "default_transaction_read_only")
+        yield context.finding(
+            scope,
+            f"New sessions of {scope} are read-only: their writes fail with 25006.",
+            evidence=[{"setting": setting.name, "value": setting.value}],
+            remedy=Remedy(
+                sql=(statement,),
+                role="superuser, or the owner of the database",
+                undo=statement.replace("RESET", "SET").replace(";", " = on;"),
+                note="Counts for new sessions.",
+            ),
+        )
+
+
+CHECK = Check(
+    id="read-only-default",
+    title="New sessions are read-only",
+    group="activity",
+    severity=Severity.WARNING,
+    effect=Effect.WRITES_FAIL,
+    run=run,
+    needs=("role_settings",),
+    where="primary",
+    extension=False,
+    provoke=Provoke(
+        near_miss="DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only"
+        " = off', current_database()); END $$;",
+        break_="DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only"
+        " = on', current_database()); END $$;",
+    ),
+)

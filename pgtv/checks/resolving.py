@@ -1,0 +1,76 @@
+"""The remedy for a prepared transaction: two exact statements, of which the coordinator knows one."""
+
+from __future__ import annotations
+
+from pgtv.catalog.dialects.base import literal
+from pgtv.catalog.model import Prepared
+from pgtv.checks.coordinators import coordinator
+from pgtv.checks.declare import Context
+from pgtv.checks.waits import held_by, strength, written_by
+from pgtv.finding import Remedy
+
+
+def remedy(context: Context, prepared: Prepared) -> Remedy:
+    """Roll back, unless its coordinator decided to commit; then refresh what a commit leaves wrong.
+
+    Must run outside a transaction block, in the same database, as the same role or a superuser.
+    """
+    snapshot = context.snapshot
+    gid = literal(prepared.gid).strip()
+    known = coordinator(prepared.gid)
+    asked = f"{known} " if known else "whoever prepared it "
+    sql = [
+        f"-- ask {asked}first: had it decided to commit, run instead:  COMMIT PREPARED {gid};",
+        f"ROLLBACK PREPARED {gid};",
+    ]
+    if prepared.database != snapshot.server.database:
+        sql.insert(0, f"-- in database {prepared.database}:")
+    unlogged = [
+        t.label
+        for t in context.edges.affected(written_by(snapshot, prepared))
+        if (relation := snapshot.by_oid.get(t.table_oid)) and relation.persistence == "u"
+    ]
+    note = (
+        "After COMMIT PREPARED refresh "
+        + ", ".join(unlogged)
+        + ": if the server crashed in between, an UNLOGGED TVIEW has lost its rows for good."
+        if unlogged
+        else None
+    )
+    return Remedy(
+        sql=tuple(sql),
+        role=f"{prepared.owner} or a superuser, outside a transaction block",
+        locks=(),
+        undo=None,
+        note=note,
+    )
+
+
+def evidence(context: Context, prepared: Prepared) -> list[dict[str, object]]:
+    """What the transaction is, and what it holds of TVIEWs."""
+    rows: list[dict[str, object]] = [
+        {
+            "gid": prepared.gid,
+            "prepared_at": prepared.prepared_at,
+            "age": age(prepared.age_seconds),
+            "owner": prepared.owner,
+            "database": prepared.database,
+        }
+    ]
+    for oid, modes in sorted(held_by(context.snapshot, prepared.gid).items()):
+        relation = context.snapshot.by_oid[oid]
+        if relation.kind in "rp":
+            strongest = max(modes, key=strength)
+            rows.append({"holds": strongest, "on": relation.qualified})
+    return rows
+
+
+def age(seconds: float) -> str:
+    """Seconds in words that a person compares at a glance: 5 min, 3 h, 2 days."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172800:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86400:.0f} days"

@@ -1,0 +1,66 @@
+"""A subscription writes tables that a TVIEW of this database reads.
+
+Meaning:
+    Logical replication applies its rows with session_replication_role = replica: ordinary triggers do
+    not fire, those of TVIEWs neither.
+
+Impact:
+    What arrives never reaches the TVIEWs here. Their rows are wrong from the first replicated change on,
+    silently.
+
+Diagnosis:
+    pg_subscription_rel against the tables that TVIEWs read.
+
+Mitigation:
+    Publish the publisher's tv_ tables instead and drop the TVIEWs here; or read TVIEWs on the
+    publisher or on a physical standby; or refresh here on a schedule. Do not switch the triggers to
+    ENABLE ALWAYS: the apply worker then fails again and again, or rows stay wrong all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    snapshot = context.snapshot
+    for subscription in snapshot.subscriptions:
+        written = [o for o in subscription.relations if context.edges.affected([o])]
+        if not written:
+            continue
+        affects = context.affected(*written)
+        bases = [o for o in written if o not in snapshot.tview_by_table]
+        if not bases:
+            continue
+        yield context.finding(
+            f"subscription {subscription.name}",
+            "It writes "
+            + ", ".join(snapshot.name_of(o) for o in bases)
+            + " without firing triggers; what arrives never reaches the TVIEWs that read them.",
+            severity=Severity.CRITICAL if subscription.enabled else Severity.WARNING,
+            affects=affects,
+            evidence=[{"table": snapshot.name_of(o)} for o in bases],
+            remedy=Remedy(
+                sql=tuple(context.dialect.refresh(a) for a in affects),
+                role="owners of the TVIEWs",
+                locks=(f"ACCESS EXCLUSIVE on {', '.join(affects)} until it commits",),
+                undo=None,
+                note="Brings the rows up to date once; repeat it on a schedule, or replicate the "
+                "tv_ tables themselves. Never ENABLE ALWAYS.",
+            ),
+        )
+
+
+CHECK = Check(
+    id="subscription-writes",
+    title="A subscription writes tables that TVIEWs read",
+    group="activity",
+    severity=Severity.CRITICAL,
+    effect=Effect.ROWS_WRONG,
+    run=run,
+    needs=("subscriptions", "relations", "reads"),
+    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+)
