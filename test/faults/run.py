@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Run the catalogue of faults and write the matrix.
+
+usage: python test/faults/run.py [--major 18] [--write] [--detect] [-j N] [-v] [FAULT…]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
+
+from bench import prepare  # noqa: E402
+from catalogue import FAULTS  # noqa: E402
+from measure import Result, measure  # noqa: E402
+
+from pgtv.cluster import binaries  # noqa: E402
+
+MATRIX = HERE / "matrix.json"
+
+
+def run(ids: list[str], major: int, cure: bool) -> list[Result]:
+    """Measure these faults one after the other on one server."""
+    folder = binaries.real(major)
+    if folder is None:
+        raise SystemExit(f"the extension for PostgreSQL {major} is not installed")
+    results = []
+    with prepare(folder) as server:
+        for one in ids:
+            started = time.monotonic()
+            try:
+                result = measure(server, FAULTS[one], cure=cure)
+            except Exception as e:
+                result = Result(one, major, pgtv="broken", why=f"{type(e).__name__}: {e}")
+                if "-v" in sys.argv:
+                    traceback.print_exc()
+            print(line(result, time.monotonic() - started), flush=True)
+            results.append(result)
+    return results
+
+
+def line(r: Result, seconds: float) -> str:
+    declared = FAULTS[r.id].does.value
+    odd = "" if declared in r.does else f" (declared: {declared})"
+    return (
+        f"{r.id:36} {'+'.join(r.does) or '?':24}{odd} {','.join(r.writes):12} health {r.health:14}"
+        f" pgtv {r.pgtv:8} cured {r.cured:4} {seconds:4.1f}s {','.join(r.checks)} {r.why[:200]}"
+        + (f" ALARM {r.alarm}" if r.alarm else "")
+        + (f" drift {r.drift}" if "-v" in sys.argv else "")
+        + (f" {r.messages}" if "-v" in sys.argv else "")
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("faults", nargs="*")
+    parser.add_argument("--major", type=int, default=18)
+    parser.add_argument("--write", action="store_true", help="write matrix.json")
+    parser.add_argument("--detect", action="store_true", help="no cures")
+    parser.add_argument("-j", type=int, default=1)
+    parser.add_argument("-v", action="store_true")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    ids = [i for i in FAULTS if args.major in FAULTS[i].majors]
+    if args.faults:
+        ids = [i for i in ids if any(f in i for f in args.faults)]
+    parts = [ids[n :: args.j] for n in range(args.j)]
+    with ProcessPoolExecutor(args.j) as pool:
+        results = [
+            r
+            for part in pool.map(run, parts, [args.major] * args.j, [not args.detect] * args.j)
+            for r in part
+        ]
+    rows = {r.id: r.as_dict() for r in sorted(results, key=lambda r: list(FAULTS).index(r.id))}
+    if args.out:
+        args.out.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    seen = [r for r in results if r.pgtv in ("before", "after", "verify")]
+    print(
+        f"{len(results)} faults · pgtv sees {len(seen)} · the health check"
+        f" {sum(r.health != 'silent' for r in results)} · cured {sum(r.cured == 'yes' for r in results)}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
