@@ -18,6 +18,7 @@ from pgtv.errors import Exit, PgtvError
 
 # command -> (module, attribute, short help); the short help is here so that `pgtv --help` imports none
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "status": ("pgtv.cli.status", "status", "One line a TVIEW: state, rows, size, triggers, waits"),
     "doctor": (
         "pgtv.cli.doctor",
         "doctor",
