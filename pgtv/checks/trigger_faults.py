@@ -16,10 +16,10 @@ from pgtv.checks.declare import Context
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 FIRES = {
-    "O": "in ordinary sessions (O)",
-    "D": "never: disabled (D)",
-    "R": "only under session_replication_role = replica (R)",
-    "A": "also under session_replication_role = replica (A)",
+    "O": "fires in ordinary sessions (O)",
+    "D": "never fires: disabled (D)",
+    "R": "fires only under session_replication_role = replica (R)",
+    "A": "fires also under session_replication_role = replica (A)",
 }
 _ROW, _BEFORE, _TRUNCATE = 1, 2, 32
 _EVENT = ((4, "INSERT"), (16, "UPDATE"), (8, "DELETE"), (32, "TRUNCATE"))
@@ -158,16 +158,26 @@ def _finding(
         else Severity.WARNING,
         effect=effect,
         affects=context.affected(*(t.table_oid for t in tviews)),
-        evidence=[_evidence(f, several=len(relations) > 1) for f in faults],
+        evidence=_evidence(faults, several=len(relations) > 1),
         remedy=cure(context, faults, advice),
     )
 
 
-def _evidence(fault: Fault, *, several: bool) -> dict[str, str]:
-    row = {"on": fault.relation.qualified} if several else {}
-    row["trigger"] = fault.trigger.name if fault.trigger else "none"
-    row |= {"kind": fault.kind, "argument": fault.entity or "none"}
-    return row | {"expected": fault.expected, "found": fault.found}
+def _evidence(faults: list[Fault], *, several: bool) -> list[dict[str, str]]:
+    """A row for each TVIEW, table and kind of wrong: nine disabled triggers are three rows."""
+    alike: dict[tuple[str, ...], list[Fault]] = {}
+    for f in faults:
+        key = (f.relation.qualified, f.entity or "", f.expected, f.found)
+        alike.setdefault(key, []).append(f)
+    rows = []
+    for (table, entity, expected, found), group in alike.items():
+        row = {"on": table} if several else {}
+        first = group[0].trigger
+        if len(group) == 1 and first:
+            row["trigger"] = first.name
+        row["kind"] = ", ".join(dict.fromkeys(f.kind for f in group))
+        rows.append(row | {"argument": entity or "none", "expected": expected, "found": found})
+    return rows
 
 
 def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Remedy:
@@ -199,7 +209,8 @@ def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Re
         body = ["BEGIN;", *body, "COMMIT;"]
     stale = refresh_roots(context, [f.tview for f in faults if f.tview and f.rows])
     refreshed = context.affected(*(t.table_oid for t in stale))
-    locks |= {f"{ACCESS_EXCLUSIVE} on {name} (the refresh)": None for name in refreshed}
+    if refreshed:
+        locks[f"{ACCESS_EXCLUSIVE} on {', '.join(refreshed)} (the refresh)"] = None
     notes = [advice] if advice else []
     if stale:
         notes.append(
@@ -213,6 +224,7 @@ def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Re
         ),
         role="the owner of the tables, or a superuser",
         locks=tuple(locks),
+        undo="ALTER TABLE … DISABLE TRIGGER, by the same names" if enable and not drop else None,
         note=" ".join(notes) or None,
     )
 
