@@ -11,7 +11,7 @@ pgtv.catalog.asking.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -116,7 +116,7 @@ def _collect(run: Asking) -> Snapshot:
         relations=relations,
         reads=reads.all(),
         functions=functions.all(),
-        triggers=_triggers(trigger_rows, dialect, schema),
+        triggers=_triggers(trigger_rows, dialect, schema, [t.entity for t in registered]),
         indexes=indexes.all(),
         table_stats=table_stats.all(),
         settings=settings.all(),
@@ -140,7 +140,8 @@ def _collect(run: Asking) -> Snapshot:
     snapshot = _definitions(run, snapshot)
     if not server.monitors:
         run.gap("sessions", "other roles' sessions are hidden", MONITOR)
-        run.gap("replicas", "the progress of standbys is hidden", MONITOR)
+        if snapshot.replicas:
+            run.gap("replicas", "the progress of standbys is hidden", MONITOR)
     return replace(snapshot, gaps=tuple(run.gaps))
 
 
@@ -183,7 +184,9 @@ def _relations(rows: Answer) -> tuple[model.Relation, ...]:
     return tuple(found)
 
 
-def _triggers(rows: Answer, dialect: Dialect, schema: str | None) -> tuple[model.Trigger, ...]:
+def _triggers(
+    rows: Answer, dialect: Dialect, schema: str | None, entities: Sequence[str]
+) -> tuple[model.Trigger, ...]:
     found = []
     for row in rows.rows() or ():
         function_schema, function_name = row.pop("function_schema"), row.pop("function_name")
@@ -198,7 +201,7 @@ def _triggers(rows: Answer, dialect: Dialect, schema: str | None) -> tuple[model
                 **frozen(row),
                 function=f"{function_schema}.{function_name}",
                 kind=kind,
-                entity=args[0] if kind and len(args) == 1 else None,
+                entity=dialect.trigger_entity(row["name"], kind, args, entities) if kind else None,
                 args=args,
             )
         )

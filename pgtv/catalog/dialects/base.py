@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 EXTENSION = "pg_tviews"
@@ -200,6 +200,15 @@ class Dialect:
     def partition_triggers(self) -> tuple[TriggerShape, ...]:
         """What each partition carries of its own when its root has a row trigger."""
         return (FLUSH, TRUNCATE)
+
+    def trigger_entity(
+        self, name: str, kind: str, args: tuple[str, ...], entities: Sequence[str]
+    ) -> str | None:
+        """The TVIEW that a trigger of the extension works for: its only argument.
+
+        The name is no guide in current releases: it goes stale when tables are renamed.
+        """
+        return args[0] if len(args) == 1 else None
 
     # Queries for the collector; parameters by name.
 

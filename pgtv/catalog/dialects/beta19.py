@@ -5,6 +5,7 @@ For looking only: these releases run where the current ones do not (PostgreSQL 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgtv.catalog.dialects.base import FLUSH, ROW, Dialect, TriggerShape, ident, literal
@@ -32,6 +33,14 @@ class Beta19Dialect(Dialect):
         on_tview: bool,
     ) -> tuple[TriggerShape, ...]:
         return () if on_tview or relkind not in "rp" else (ROW, FLUSH)
+
+    def trigger_entity(
+        self, name: str, kind: str, args: tuple[str, ...], entities: Sequence[str]
+    ) -> str | None:
+        """These releases pass no argument: the entity stands in the trigger's name only."""
+        prefix = "trg_tview_flush_" if kind == "flush" else "trg_tview_"
+        named = [e for e in entities if name.startswith(f"{prefix}{e}_on_")]
+        return max(named, key=len, default=None)
 
     def tviews_query(self, extschema: str) -> str:
         meta = self.qualified_meta(extschema)
