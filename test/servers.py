@@ -87,7 +87,19 @@ def _database(server: Server, template: str | None = TEMPLATE) -> Iterator[Datab
     try:
         yield Database(server, name)
     finally:
+        _resolve_prepared(server, name)
         server.drop_database(name)
+
+
+def _resolve_prepared(server: Server, name: str) -> None:
+    """A database with a prepared transaction cannot be dropped."""
+    with server.connect(name) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        left = connection.execute(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+        ).fetchall()
+        for (gid,) in left:
+            connection.execute(psycopg.sql.SQL("ROLLBACK PREPARED {}").format(gid))
 
 
 def shop_server(folder: Path, *, lab: bool = False) -> Server:

@@ -54,5 +54,5 @@ CHECK = Check(
     run=run,
     needs=("archiver",),
     extension=False,
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_archiving_that_fails"),
 )

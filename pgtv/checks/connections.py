@@ -65,5 +65,5 @@ CHECK = Check(
         "warning": Threshold(0.7, "of usable connections", "operating guides of poolers"),
         "critical": Threshold(0.9, "of usable connections", "operating guides of poolers"),
     },
-    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py::test_connections"),
 )

@@ -43,5 +43,5 @@ CHECK = Check(
     run=run,
     needs=("tviews",),
     where="primary",
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_feed_gaps"),
 )

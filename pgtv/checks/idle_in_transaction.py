@@ -71,5 +71,5 @@ CHECK = Check(
     run=run,
     needs=("sessions", "locks", "relations"),
     thresholds={"seconds": Threshold(300, "s", "five minutes: no interactive user is waited for")},
-    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py::test_idle_in_transaction"),
 )

@@ -82,5 +82,5 @@ CHECK = Check(
         "warning_seconds": Threshold(1, "s", "deadlock_timeout's default; shorter is normal"),
         "critical_seconds": Threshold(30, "s", "people and most client timeouts give up by then"),
     },
-    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py::test_who_blocks_whom"),
 )

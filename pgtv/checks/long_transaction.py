@@ -55,5 +55,5 @@ CHECK = Check(
     extension=False,
     consequence_of=("idle-in-transaction", "lock-wait"),
     thresholds={"seconds": Threshold(3600, "s", "an hour, as for prepared transactions")},
-    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py::test_a_long_transaction"),
 )

@@ -58,5 +58,7 @@ CHECK = Check(
         "warning": Threshold(0.5, "of the queue", "PostgreSQL itself warns in the log from a half"),
         "critical": Threshold(0.8, "of the queue", "leaves time before COMMITs fail"),
     },
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py"),
+    provoke=Provoke(
+        elsewhere="test/unit/checks/test_activity.py::test_thresholds_of_the_notify_queue"
+    ),
 )

@@ -84,6 +84,5 @@ CHECK = Check(
         " UPDATE public.tb_category SET name = 'c' WHERE pk_category = 1;"
         " PREPARE TRANSACTION 'suspended';",
         object="suspended",
-        undo="ROLLBACK PREPARED 'suspended';",
     ),
 )

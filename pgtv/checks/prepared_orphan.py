@@ -61,5 +61,7 @@ CHECK = Check(
     thresholds={
         "age_seconds": Threshold(3600, "s", "an hour: coordinators recover within minutes")
     },
-    provoke=Provoke(elsewhere="test/integration/checks/test_twophase.py"),
+    provoke=Provoke(
+        elsewhere="test/integration/checks/test_twophase.py::test_an_orphan_is_named_with_what_it_holds_and_resolved_as_printed"
+    ),
 )

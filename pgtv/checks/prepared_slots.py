@@ -53,5 +53,5 @@ CHECK = Check(
     where="primary",
     extension=False,
     thresholds={"ratio": Threshold(0.8, "of max_prepared_transactions", "as for connections")},
-    provoke=Provoke(elsewhere="test/integration/checks/test_twophase.py"),
+    provoke=Provoke(elsewhere="test/integration/checks/test_twophase.py::test_places_run_out"),
 )

@@ -63,6 +63,5 @@ CHECK = Check(
         break_="BEGIN; UPDATE public.tb_product SET name = 'u' WHERE pk_product = 1;"
         " PREPARE TRANSACTION 'trio';",
         object="trio",
-        undo="ROLLBACK PREPARED 'trio';",
     ),
 )

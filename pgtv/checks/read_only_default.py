@@ -34,7 +34,8 @@ def run(context: Context) -> Iterator[Finding]:
             f"New sessions of {scope} are read-only: their writes fail with 25006.",
             evidence=[{"setting": setting.name, "value": setting.value}],
             remedy=Remedy(
-                sql=(statement,),
+                # the very session that cures it starts read-only
+                sql=("SET default_transaction_read_only = off;", statement),
                 role="superuser, or the owner of the database",
                 undo=statement.replace("RESET", "SET").replace(";", " = on;"),
                 note="Counts for new sessions.",

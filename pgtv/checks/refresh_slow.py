@@ -50,5 +50,5 @@ CHECK = Check(
     needs=("tviews", "counters"),
     where="primary",
     thresholds={"ms": Threshold(1000, "ms", "a second: readers notice")},
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_slow_refreshes"),
 )

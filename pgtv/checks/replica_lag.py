@@ -98,5 +98,7 @@ CHECK = Check(
     needs=("replicas", "standby"),
     extension=False,
     thresholds={"seconds": Threshold(10, "s", "what readers of a standby are told to expect")},
-    provoke=Provoke(elsewhere="test/integration/checks/test_standby.py"),
+    provoke=Provoke(
+        elsewhere="test/integration/checks/test_standby.py::test_replay_that_is_paused"
+    ),
 )

@@ -72,5 +72,7 @@ CHECK = Check(
     thresholds={
         "bytes": Threshold(2**30, "bytes", "max_wal_size's default: kept anyway up to there")
     },
-    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+    provoke=Provoke(
+        elsewhere="test/integration/checks/test_activity.py::test_a_slot_that_nobody_reads"
+    ),
 )

@@ -64,5 +64,5 @@ CHECK = Check(
         "warning": Threshold(0.80, "of the file system", "common practice of operators"),
         "critical": Threshold(0.85, "of the file system", "below it autovacuum may need the room"),
     },
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py"),
+    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_room"),
 )

@@ -62,5 +62,7 @@ CHECK = Check(
     effect=Effect.ROWS_WRONG,
     run=run,
     needs=("subscriptions", "relations", "reads"),
-    provoke=Provoke(elsewhere="test/integration/checks/test_activity.py"),
+    provoke=Provoke(
+        elsewhere="test/integration/checks/test_activity.py::test_a_subscription_that_writes_a_base_table"
+    ),
 )

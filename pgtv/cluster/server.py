@@ -53,10 +53,17 @@ def run_as() -> dict[str, Any]:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """PG* variables of the caller must not leak into a throwaway server."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    return kept | {"HOME": str(home), "LC_ALL": "C.UTF-8"}
+def _environment(home: Path, binaries: Path) -> dict[str, str]:
+    """PG* variables of the caller must not leak into a throwaway server.
+
+    The libraries of relocatable binaries come first: the WAL receiver's module would else load the
+    system's libpq, which may be older than the server and not know its connection options.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG") or k == "PGTV_CACHE"}
+    own = {"HOME": str(home), "LC_ALL": "C.UTF-8"}
+    if (binaries / "lib" / "libpq.so.5").exists():
+        own["LD_LIBRARY_PATH"] = str(binaries / "lib")
+    return kept | own
 
 
 @dataclass
@@ -101,7 +108,7 @@ class Server:
 
     def env(self, database: str = "postgres", user: str | None = None) -> dict[str, str]:
         """The environment in which psql, pgbench and pgtv reach this server."""
-        return _environment(self.root) | {
+        return _environment(self.root, self.binaries) | {
             "PGHOST": str(self.root),
             "PGPORT": str(PORT),
             "PGDATABASE": database,
@@ -152,7 +159,7 @@ class Server:
                     str(self.binaries / "bin" / "postgres"), "-D", str(self.data),
                     "-k", str(self.root), "-p", str(PORT), "-c", "listen_addresses=",
                 ],
-                env=_environment(self.root), cwd=self.root, stdin=subprocess.DEVNULL,
+                env=_environment(self.root, self.binaries), cwd=self.root, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True, **run_as(),
             )  # fmt: skip
         if wait:
