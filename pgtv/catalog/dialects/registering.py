@@ -1,0 +1,130 @@
+"""Statements that put registrations right, for people to read and paste.
+
+Each was seen to work on the real extension; none touches rows. They need the catalog's owner.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pgtv.catalog.dialects.base import Dialect, ident, literal
+from pgtv.catalog.plans import EMPTY
+
+META = "tviews.pg_tview_meta"  # for the statements that provoke checks
+
+# What each release's install script says of its catalog, and so what its library insists on.
+REVISIONS: Mapping[str, int] = {
+    "0.1.0-beta.21": 2, "0.1.0-beta.22": 2, "0.1.0-beta.23": 3, "0.1.0-beta.24": 3,
+    "0.1.0-beta.25": 3, "0.1.0-beta.26": 4, "0.1.0-beta.27": 5, "0.1.0-beta.28": 6,
+    "0.1.0-beta.29": 7, "0.1.0-beta.30": 8, "0.1.0-beta.31": 9, "0.1.0-beta.32": 9,
+    "0.1.0-beta.33": 9, "0.1.0-beta.34": 10,
+}  # fmt: skip
+
+
+def viewdef(view: str) -> str:
+    """An expression for a view's query; run it with a pinned search_path, so that it qualifies."""
+    return f"pg_catalog.rtrim(pg_catalog.pg_get_viewdef({literal(view)}::regclass), ';')"
+
+
+def insert(dialect: Dialect, schema: str, entity: str, table: str, view: str) -> str:
+    """A registration made of what is still there; re-registering derives the rest.
+
+    The empty plan, not `{}`: re-registering one TVIEW fails while another's plan is unreadable.
+    """
+    return (
+        f"INSERT INTO {dialect.qualified_meta(schema)}"
+        " (entity, table_oid, view_oid, definition, plan, needs_reregister)\n"
+        f"VALUES ({literal(entity)}, {literal(table)}, {literal(view)},\n"
+        f"        {viewdef(view)}, {literal(EMPTY)}, true)\nON CONFLICT (entity) DO NOTHING;"
+    )
+
+
+def rebind(
+    dialect: Dialect, schema: str, entity: str, *, table: str | None = None, view: str | None = None
+) -> str:
+    """Point a registration at its table and backing view, by their names."""
+    names = {"table_oid": table, "view_oid": view}
+    columns = [f"{column} = {literal(name)}" for column, name in names.items() if name]
+    return _update(dialect, schema, [*columns, "needs_reregister = true"], [entity])
+
+
+def empty_plans(dialect: Dialect, schema: str, entities: Iterable[str]) -> str:
+    """Plans that the library can read and that say nothing, until re-registering derives them."""
+    return _update(
+        dialect, schema, [f"plan = {literal(EMPTY)}", "needs_reregister = true"], entities
+    )
+
+
+def definition_of_view(dialect: Dialect, schema: str, entity: str, view: str) -> str:
+    """Store the backing view's query as the definition."""
+    return _update(dialect, schema, [f"definition = {viewdef(view)}"], [entity])
+
+
+def no_group_keys(dialect: Dialect, schema: str, entity: str) -> str:
+    return _update(dialect, schema, ["group_keys = NULL"], [entity])
+
+
+def delete(dialect: Dialect, schema: str, entity: str) -> str:
+    """Take a registration away; its table, view and triggers stay."""
+    return f"DELETE FROM {dialect.qualified_meta(schema)} WHERE entity = {literal(entity)};"
+
+
+def create(table: str, definition: str, options: Mapping[str, Any]) -> str:
+    """Create the TVIEW anew, filled. An option left out goes to its default."""
+    return (
+        f"SELECT tviews.pg_tviews_create({literal(table)},\n{quoted(definition)},\n"
+        f"{literal(json.dumps(dict(options), ensure_ascii=False))});"
+    )
+
+
+def options_of(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that a catalog row still tells, where the registry no longer lists them."""
+    found: dict[str, Any] = {}
+    for option, column, default in (
+        ("uncascaded_policy", "uncascaded_policy", "error"),
+        ("typename", "graphql_typename", None),
+        ("time_refresh", "time_refresh", None),
+        ("group_keys", "group_keys", None),
+        ("indexes", "declared_indexes", []),
+    ):
+        value = raw.get(column)
+        if value not in (default, None):
+            found[option] = value
+    tables, policies = raw.get("uncascaded_table_oids"), raw.get("uncascaded_table_policies")
+    if isinstance(tables, list) and isinstance(policies, list) and tables:
+        found["uncascaded_tables"] = dict(zip(tables, policies, strict=False))
+    reads: dict[str, list[Any]] = {}
+    functions, read = raw.get("function_read_functions"), raw.get("function_read_tables")
+    if isinstance(functions, list) and isinstance(read, list):
+        for function, relation in zip(functions, read, strict=False):
+            reads.setdefault(str(function), []).extend([relation] if relation else [])
+    if reads:
+        found["function_reads"] = reads
+    return found
+
+
+def quoted(text: str) -> str:
+    """Dollar quotes keep a definition readable; a tag that the text does not contain."""
+    tag = "$def$"
+    while tag in text or text.endswith(tag[:-1]):
+        tag = tag[:-1] + "_$"
+    return f"{tag}{text}{tag}"
+
+
+def argument(schema: str | None, entity: str) -> str:
+    """How the extension's functions are told a TVIEW, also when its table is gone or renamed."""
+    name = ident("tv_" + entity)
+    return name if schema is None else f"{ident(schema)}.{name}"
+
+
+def _update(
+    dialect: Dialect, schema: str, assignments: Iterable[str], entities: Iterable[str]
+) -> str:
+    chosen = [literal(e) for e in entities]
+    where = f"= {chosen[0]}" if len(chosen) == 1 else f"IN ({', '.join(chosen)})"
+    return (
+        f"UPDATE {dialect.qualified_meta(schema)}\n   SET {', '.join(assignments)}\n"
+        f" WHERE entity {where};"
+    )

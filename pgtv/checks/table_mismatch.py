@@ -1,0 +1,170 @@
+"""The table of a TVIEW is gone, is another relation, or was renamed past the extension.
+
+Meaning:
+    A catalog row holds the OID of the TVIEW's table. That OID belongs to no relation, to something
+    that is no table, to a table of another name, or the table was renamed.
+
+Impact:
+    Without its table, or with another TVIEW's in its place, writes to what the TVIEW reads fail
+    (SQLSTATE XX000 or 42703). With its own table under another name rows are kept right, but
+    re-registering, updates of the extension and functions called by the table's name fail.
+
+Diagnosis:
+    The OID is looked up in pg_class; the table has to be called tv_<entity>.
+
+Mitigation:
+    Where a table of the right name stands unregistered, the row is bound to it by name,
+    re-registered and refreshed. Where the table is gone, the TVIEW is dropped and created anew from
+    the definition and the options in its row; grants on the old table have to be given again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.catalog.dialects import registering
+from pgtv.catalog.dialects.base import ident
+from pgtv.catalog.model import Relation, Tview
+from pgtv.checks.bindings import GENERATIONS, TIMEOUT, reregister
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    by_oid = context.snapshot.by_oid
+    for tview in context.snapshot.tviews:
+        table = by_oid.get(tview.table_oid)
+        if table and table.kind == "r" and table.name == f"tv_{tview.entity}":
+            continue
+        candidate = _candidate(context, tview)
+        view = by_oid.get(tview.view_oid)
+        key = f"pk_{tview.entity}"
+        renamed = (
+            table is not None
+            and candidate is None
+            and table.kind == "r"
+            and len(_sharing(context, tview)) == 1
+            and any(c.name in (key, *tview.identity) for c in table.columns)
+        )
+        is_now = f"{table.qualified}, relkind {table.kind}" if table else "nothing"
+        name = candidate.qualified if candidate else _name(tview, view)
+        yield context.finding(
+            name,
+            f"The catalog says that the table of TVIEW {tview.entity} has OID {tview.table_oid}, "
+            f"which is {is_now}. "
+            + (
+                "Its rows are kept right, but re-registering it and updating the extension fail."
+                if renamed
+                else "Writes to what it reads fail."
+            ),
+            severity=Severity.WARNING if renamed else Severity.CRITICAL,
+            effect=Effect.RISK if renamed else Effect.WRITES_FAIL,
+            affects=context.affected(tview.table_oid) or (tview.label,),
+            evidence=[
+                {"entity": tview.entity, "table_oid": tview.table_oid, "is": is_now},
+                {"table named so": candidate.qualified if candidate else "none"},
+            ],
+            remedy=_remedy(context, tview, table if renamed else None, candidate, view),
+        )
+
+
+def _candidate(context: Context, tview: Tview) -> Relation | None:
+    """The unregistered table that bears the TVIEW's name."""
+    snapshot = context.snapshot
+    named = [
+        r
+        for r in snapshot.relations
+        if r.kind == "r" and r.name == f"tv_{tview.entity}" and r.oid not in snapshot.tview_by_table
+    ]
+    view = snapshot.by_oid.get(tview.view_oid)
+    for table in named:
+        if view and context.dialect.backing_view(table.schema, table.name) == view.name:
+            return table
+    return named[0] if len(named) == 1 else None
+
+
+def _sharing(context: Context, tview: Tview) -> list[Tview]:
+    return [t for t in context.snapshot.tviews if t.table_oid == tview.table_oid]
+
+
+def _name(tview: Tview, view: Relation | None) -> str:
+    """The name that the table had, as far as the backing view's still tells its schema."""
+    name = ident(f"tv_{tview.entity}")
+    if view and "__tv_" in view.name:
+        return f"{ident(view.name.split('__tv_', 1)[0])}.{name}"
+    return name
+
+
+def _remedy(
+    context: Context,
+    tview: Tview,
+    renamed: Relation | None,
+    candidate: Relation | None,
+    view: Relation | None,
+) -> Remedy:
+    schema, dialect = context.extschema, context.dialect
+    if candidate:
+        others = [t for t in _sharing(context, tview) if t is not tview]
+        bound = reregister(
+            context,
+            tview,
+            registering.rebind(dialect, schema, tview.entity, table=candidate.qualified),
+            refresh=True,
+        )
+        # what was written to the other TVIEW's table in its name
+        more = tuple(dialect.refresh(t.label) for t in others)
+        return (
+            Remedy((*bound.sql, *more), None, bound.role, bound.locks, None, bound.note)
+            if more
+            else bound
+        )
+    if renamed:
+        return Remedy(
+            sql=(
+                TIMEOUT,
+                f"ALTER TABLE {renamed.qualified} RENAME TO {ident('tv_' + tview.entity)};",
+            ),
+            role=f"owner of {renamed.qualified} with CREATE on the extension's schema",
+            locks=(f"ACCESS EXCLUSIVE on {renamed.qualified}",),
+            undo=f"ALTER TABLE … RENAME TO {ident(renamed.name)};",
+            note="Or drop the TVIEW and create it under its new name, with pk_<entity> to match.",
+        )
+    name = _name(tview, view)
+    target = name if "." in name else f"public.{name}"
+    create = not _exists_schema(context, target)
+    options = tview.options or registering.options_of(tview.raw)
+    return Remedy(
+        sql=(
+            TIMEOUT,
+            "BEGIN;",
+            dialect.drop_tview(registering.argument(None, tview.entity)),
+            *((f"CREATE SCHEMA IF NOT EXISTS {target.rsplit('.', 1)[0]};",) if create else ()),
+            registering.create(target, tview.definition, options),
+            "COMMIT;",
+        ),
+        role="superuser",
+        note="The table and its rows are gone: this creates them anew from the definition. Its owner "
+        "becomes the role that runs this; grants and indexes of its own have to be made again.",
+    )
+
+
+def _exists_schema(context: Context, qualified: str) -> bool:
+    return any(qualified.startswith(f"{ident(r.schema)}.") for r in context.snapshot.relations)
+
+
+CHECK = Check(
+    id="table-mismatch",
+    title="A TVIEW's table is not what the catalog says",
+    group="metadata",
+    severity=Severity.CRITICAL,
+    effect=Effect.WRITES_FAIL,
+    run=run,
+    needs=("tviews", "relations"),
+    generations=GENERATIONS,
+    provoke=Provoke(
+        near_miss="CREATE SCHEMA other; CREATE TABLE other.tv_customer (pk_customer bigint);",
+        break_=f"UPDATE {registering.META} SET table_oid = 'public.tv_category'"
+        " WHERE entity = 'customer';",
+        object="public.tv_customer",
+    ),
+)
