@@ -171,13 +171,6 @@ FAULTS = (
         setup=_PRICED, sqlstate="22012",
     ),
     Fault(
-        "matview-stale", "A materialized view in between is refreshed", 12,
-        ("public.tv_top", "public.mv_top"), WRONG,
-        """UPDATE "Sales Dept".tb_order_line SET fk_product = 1 WHERE pk_order_line < 50;
-        REFRESH MATERIALIZED VIEW public.mv_top""",
-        setup=_MATVIEW,
-    ),
-    Fault(
         "whole-row-column-added", "A column is added to a table that is read as a whole row", 12,
         (NOTE, "public.tb_note"), WRONG,
         "ALTER TABLE public.tb_note ADD COLUMN stars int NOT NULL DEFAULT 3", setup=_WHOLE_ROW,
@@ -330,25 +323,6 @@ FAULTS = (
             FROM public.tb_category c $$)""",
         writes=("SET app.language = 'de'; UPDATE public.tb_category SET name = 'Neu'"
                 " WHERE pk_category = 1; RESET app.language",),
-    ),
-    Fault(
-        "limit-definition", "A definition whose rows depend on each other: LIMIT", 12,
-        ("public.tv_newest",), WRONG,
-        """SELECT tviews.pg_tviews_create_or_replace('public.tv_newest', $$
-            SELECT o.pk_order AS pk_newest, jsonb_build_object('at', o.placed_at) AS data
-            FROM "Sales Dept".tb_order o ORDER BY o.placed_at DESC LIMIT 5 $$,
-            '{"uncascaded_policy": "warn"}')""",
-        writes=("""INSERT INTO "Sales Dept".tb_order (fk_customer, placed_at)
-                VALUES (1, '2030-01-01')""",),
-    ),
-    Fault(
-        "window-definition", "A definition whose rows depend on each other: a window", 12,
-        ("public.tv_rank",), WRONG,
-        """SELECT tviews.pg_tviews_create_or_replace('public.tv_rank', $$
-            SELECT p.pk_product AS pk_rank, jsonb_build_object('rank',
-              rank() OVER (ORDER BY p.price)) AS data FROM public.tb_product p $$,
-            '{"uncascaded_policy": "warn"}')""",
-        writes=("UPDATE public.tb_product SET price = 0 WHERE pk_product = 44",),
     ),
     Fault(
         "orphan-table", "A table looks like a TVIEW and is none: nothing keeps it up to date", 6,

@@ -252,7 +252,7 @@ FAULTS = (
     ),
     Fault(
         "trigger-partition-truncate-dropped", "A partition lost its own truncate trigger", 8,
-        (STOCK, "public.tb_stock_move_2026"), WRONG,
+        (STOCK, "public.tb_stock_move_2026"), RISK,
         "DROP TRIGGER trg_tview_truncate_stock_on_public_tb_stock_move_2026"
         " ON public.tb_stock_move_2026",
         writes=("TRUNCATE public.tb_stock_move_2026",),
