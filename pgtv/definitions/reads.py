@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 Relation = tuple[str | None, str]  # schema (None: found by search_path) and name
-Column = tuple[Relation, str]  # "*" is the whole row
+Column = tuple[Relation, str]  # "*" is the whole row, "" that there is a row at all
 Columns = Callable[[Relation], Iterable[str] | None]
 
 WHOLE = "*"
+EXISTENCE = ""
 
 
 class Use(StrEnum):

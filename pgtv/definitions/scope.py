@@ -6,6 +6,8 @@ from typing import Any
 
 from pgtv.definitions.reads import WHOLE, Column, Output, Relation
 
+SYSTEM = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+
 
 class Source:
     """One FROM item: a base relation, or columns made of others. None: columns not known."""
@@ -23,6 +25,8 @@ class Source:
 
     def column(self, name: str) -> frozenset[Column]:
         if self.columns is not None:
+            if name in SYSTEM and self.relation is not None:
+                return frozenset({(self.relation, name)})
             return self.columns.get(name, frozenset())
         return frozenset({(self.relation, name)}) if self.relation else frozenset()
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from pgtv.definitions.parse import Node, select
-from pgtv.definitions.reads import WHOLE, Call, Column, Columns, Level, Output, Reads, Relation, Use
+from pgtv.definitions.reads import (
+    EXISTENCE,
+    WHOLE,
+    Call,
+    Column,
+    Columns,
+    Level,
+    Output,
+    Reads,
+    Relation,
+    Use,
+)
 from pgtv.definitions.scope import Every, Open, Result, Scope, Source
 from pgtv.definitions.tree import first_location, function_name, mentions, name_of, strings
 
@@ -50,6 +61,8 @@ class _Walk:
     def use(self, columns: frozenset[Column] | _Set, use: Use) -> None:
         known = self.reads.columns
         for column in columns:
+            if column[1] == EXISTENCE:
+                continue
             uses = known.get(column)
             if uses is None:
                 known[column] = {use}
@@ -265,6 +278,8 @@ class _Walk:
                     for i, (c, made_of) in enumerate(given)
                 }
             rows |= source.rows
+            if source.relation is not None:
+                rows.add((source.relation, EXISTENCE))
             return [source]
         if kind == "JoinExpr":
             return self._join(node, scope, rows, name, aliases)

@@ -128,7 +128,8 @@ def find_cycles(snapshot: Snapshot, graph: Edges) -> list[Cycle]:
     for members in components({n: [r for r in reads.get(n, ()) if r in stuck] for n in stuck}):
         inside = {n: sorted(r for r in reads.get(n, ()) if r in members) for n in members}
         path = shortest_round(inside, [n for n in members if n in snapshot.tview_by_table])
-        first = min(range(len(path) - 1), key=lambda i, path=path: _tview_first(snapshot, path[i]))
+        ranked = [(o not in snapshot.tview_by_table, snapshot.name_of(o)) for o in path[:-1]]
+        first = ranked.index(min(ranked))
         path = (*path[first:-1], *path[: first + 1])
         # of several smallest cuts, the one at what was changed last: that closed the cycle
         edges = sorted(
@@ -138,10 +139,6 @@ def find_cycles(snapshot: Snapshot, graph: Edges) -> list[Cycle]:
         cut, exact = smallest_cut(inside, edges)
         found.append(Cycle(tuple(sorted(members, key=snapshot.name_of)), path, cut, exact))
     return sorted(found, key=lambda c: snapshot.name_of(c.members[0]))
-
-
-def _tview_first(snapshot: Snapshot, oid: int) -> tuple[bool, str]:
-    return oid not in snapshot.tview_by_table, snapshot.name_of(oid)
 
 
 def components(reads: Mapping[N, Collection[N]]) -> list[set[N]]:

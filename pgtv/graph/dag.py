@@ -56,7 +56,7 @@ def build(snapshot: Snapshot) -> Graph:
         )
     for edge in [*_from_definitions(snapshot), *_from_depend(snapshot)]:
         _add_edge(graph, snapshot, edge)
-    reached = {t.table_oid: _ends(graph, snapshot, t.table_oid) for t in snapshot.tviews}
+    reached = {t.table_oid: _ends(graph, t.table_oid) for t in snapshot.tviews}
     for edge in _from_plan(snapshot):
         direct = graph.has_edge(edge.read, edge.reader)
         if direct or edge.read not in reached[edge.reader]:
@@ -145,7 +145,7 @@ def _from_plan(snapshot: Snapshot) -> list[Edge]:
     return found
 
 
-def _ends(graph: Graph, snapshot: Snapshot, tview: int) -> set[int | str]:
+def _ends(graph: Graph, tview: int) -> set[int | str]:
     """What a TVIEW reads when helper views and partitioned tables are stepped over."""
     found: set[int | str] = set()
     pending = list(graph.predecessors(tview)) if tview in graph else []

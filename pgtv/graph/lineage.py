@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pgtv.catalog.model import Snapshot
-from pgtv.definitions.reads import Reads, Relation
+from pgtv.definitions.reads import EXISTENCE, WHOLE, Column, Reads, Relation
 from pgtv.definitions.walk import read
 from pgtv.errors import DefinitionError
 
@@ -87,3 +87,37 @@ def lineages(snapshot: Snapshot) -> Iterator[Lineage]:
     for tview in snapshot.tviews:
         if tview.table_oid not in done and tview.definition:
             yield of_text(names, tview.table_oid, tview.definition, tview.schema)
+
+
+def used(
+    snapshot: Snapshot, by_reader: dict[int, Lineage], reader: int
+) -> dict[int, set[str]] | None:
+    """What can change a reader's rows: relations below helper views, and their columns.
+
+    Left out is what no output depends on: a CTE never read, a sub-select whose column nothing takes.
+    `*` among the columns stands for all. None where a definition on the way could not be read.
+    """
+    found: dict[int, set[str]] = {}
+    pending: list[tuple[int, frozenset[str] | None]] = [(reader, None)]
+    seen: dict[int, set[str]] = {}
+    while pending:
+        current, wanted = pending.pop()
+        lineage = by_reader.get(current)
+        if lineage is None or lineage.reads is None or lineage.unresolved:
+            return None
+        columns: set[Column] = set(lineage.reads.rows)
+        for output in lineage.reads.outputs:
+            if wanted is None or output.name is None or output.name in wanted:
+                columns |= output.columns
+        taken: dict[int, set[str]] = {}
+        for name, column in columns:
+            if name in lineage.relations:
+                taken.setdefault(lineage.relations[name], set()).add(column)
+        for oid, names in taken.items():
+            relation = snapshot.by_oid.get(oid)
+            if relation is None or relation.kind != "v":
+                found.setdefault(oid, set()).update(names - {EXISTENCE})
+            elif not names <= seen.get(oid, set()):
+                seen.setdefault(oid, set()).update(names)
+                pending.append((oid, None if WHOLE in names else frozenset(names)))
+    return found

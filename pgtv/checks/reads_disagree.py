@@ -1,0 +1,105 @@
+"""What a TVIEW reads is told differently by its definition, its view and its plan.
+
+Meaning:
+    Three sources say what a TVIEW reads: the text of its definition, pg_depend for its backing view
+    and the helper views below, and the plan by which the extension maps writes to rows. They agree
+    when the TVIEW is registered. A helper view replaced since, or an edited catalog, drives them
+    apart.
+
+Impact:
+    What the view reads and the plan does not know is not watched: writes to it never reach the
+    TVIEW, silently. What only the plan knows costs triggers for nothing. A definition that differs
+    from the backing view is what a restore or a replacement would bring back.
+
+Diagnosis:
+    Reads are compared by OID, columns by number, so renaming is no difference. What a definition
+    mentions without its rows depending on it (a CTE never read) is in no plan, rightly.
+
+Mitigation:
+    Re-register the TVIEW: plan, identity and triggers are derived anew; rows stay as they are. Then
+    refresh it for what was missed. A definition that differs from the view has to be replaced by the
+    one that is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.graph.compare import Difference, differences
+
+_SAYS = {
+    "unplanned": "reads {name}, which its plan does not know: writes there never reach it",
+    "unplanned-column": "reads {name}.{column}, which its plan does not know: updates of that "
+    "column alone never reach it",
+    "planned": "reads {name} no more; its plan still does",
+    "defined": "names {name} in its definition; its backing view does not read it",
+    "undefined": "reads {name} by its backing view; its definition does not name it",
+}
+_WRONG = ("unplanned", "unplanned-column")
+
+
+def run(context: Context) -> Iterator[Finding]:
+    found: dict[str, list[Difference]] = {}
+    for difference in differences(context.snapshot):
+        found.setdefault(difference.tview.entity, []).append(difference)
+    for entity, several in found.items():
+        tview = several[0].tview
+        wrong = [d for d in several if d.kind in _WRONG]
+        lead = (wrong or several)[0]
+        text_only = all(d.kind in ("defined", "undefined") for d in several)
+        affects = context.affected(tview.table_oid)
+        yield context.finding(
+            tview.label,
+            f"{tview.label} " + _SAYS[lead.kind].format(name=lead.name, column=lead.column) + ".",
+            key=entity,
+            severity=Severity.CRITICAL if wrong else Severity.WARNING,
+            effect=Effect.ROWS_WRONG if wrong else Effect.RISK,
+            affects=affects,
+            evidence=[
+                {"relation": d.name + (f".{d.column}" if d.column else ""), "difference": d.kind}
+                for d in several
+            ],
+            remedy=None if text_only else _remedy(context, tview.label, affects, lead, bool(wrong)),
+        )
+
+
+def _remedy(
+    context: Context, label: str, affects: tuple[str, ...], lead: Difference, wrong: bool
+) -> Remedy:
+    sql = ["SET lock_timeout = '2s';", context.dialect.reregister(label)]
+    locks = [f"SHARE ROW EXCLUSIVE on {lead.name}"] if wrong else []
+    if wrong:
+        sql.append(context.dialect.refresh(label))
+        locks.append(f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)")
+    return Remedy(
+        sql=tuple(sql),
+        role=f"owner of {label}",
+        locks=tuple(locks),
+        note="Re-registering leaves rows as they are"
+        + ("; the refresh, which blocks readers, brings what was missed." if wrong else "."),
+    )
+
+
+CHECK = Check(
+    id="reads-disagree",
+    title="Definition, view and plan disagree on what is read",
+    group="graph",
+    severity=Severity.CRITICAL,
+    effect=Effect.ROWS_WRONG,
+    run=run,
+    needs=("tviews", "relations", "reads"),
+    generations=("current",),
+    consequence_of=("cycle",),
+    provoke=Provoke(
+        near_miss="CREATE OR REPLACE VIEW public.v_open_order AS"
+        ' SELECT o.pk_order, o.fk_customer, o.placed_at FROM "Sales Dept".tb_order o'
+        " WHERE o.status IN ('open', 'paid');"
+        " ALTER TABLE public.tb_customer RENAME COLUMN name TO full_name;",
+        break_="CREATE OR REPLACE VIEW public.v_open_order AS"
+        ' SELECT o.pk_order, o.fk_customer, o.placed_at FROM "Sales Dept".tb_order o'
+        ' WHERE EXISTS (SELECT 1 FROM "Sales Dept".tb_order_line l WHERE l.fk_order = o.pk_order);',
+        object="public.tv_basket",
+    ),
+)

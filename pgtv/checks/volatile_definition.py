@@ -1,0 +1,100 @@
+"""A definition gives other values each time it is evaluated, with nothing written.
+
+Meaning:
+    The definition calls a volatile function (random, gen_random_uuid…), depends on the session
+    (current_user, current_setting…), samples a table, or reads system columns. The extension accepts
+    that. Where a definition has no pk_ column, the extension itself adds a generated id.
+
+Impact:
+    Rows hold what one evaluation gave, and change when they are recomputed for another reason.
+    Verification finds differences that no write caused.
+
+Diagnosis:
+    The definition text is parsed and its function calls are held against the volatile and
+    session-dependent functions of PostgreSQL and pg_proc's own word on others. Views in between are
+    looked at too.
+
+Mitigation:
+    Store such a value in the base table, where it is written once, and read it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.definitions.builtin import SESSION, VOLATILE
+from pgtv.definitions.reads import Reads
+from pgtv.definitions.scope import SYSTEM
+from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.graph.lineage import Names, lineages, of_text
+
+
+def run(context: Context) -> Iterator[Finding]:
+    snapshot = context.snapshot
+    names = Names(snapshot)
+    readers = {found.reader: found for found in lineages(snapshot)}
+    for tview in snapshot.tviews:
+        reasons: dict[str, str] = {}
+        for oid in context.edges.upstream([tview.table_oid]):
+            relation = snapshot.by_oid.get(oid)
+            if oid != tview.table_oid and (relation is None or relation.kind != "v"):
+                continue
+            lineage = readers.get(oid)
+            if lineage is not None and lineage.reads is not None:
+                where = "" if oid == tview.table_oid else f" in {snapshot.name_of(oid)}"
+                reasons |= {f"{what}{where}": why for what, why in causes(lineage.reads).items()}
+        # 'now' is a constant in the view already: only the text shows it
+        own = of_text(names, tview.table_oid, tview.definition, tview.schema).reads
+        for what, _ in own.frozen if own else ():
+            reasons[what] = "fixed at the moment of creation"
+        if reasons:
+            listed = ", ".join(reasons)
+            yield context.finding(
+                tview.label,
+                f"The definition of {tview.label} uses {listed}: its rows depend on when or by whom "
+                "they were computed.",
+                affects=context.affected(tview.table_oid),
+                evidence=[{"uses": what, "which is": why} for what, why in reasons.items()],
+                remedy=Remedy(
+                    role=f"owner of {tview.label}",
+                    note=f"Keep what {listed} gives in a column of the base table, written once, and "
+                    "let the definition read that column.",
+                ),
+            )
+
+
+def causes(reads: Reads) -> dict[str, str]:
+    """What makes a definition's result depend on more than the rows that it reads, and why."""
+    found: dict[str, str] = {}
+    for call in reads.functions:
+        if call.schema not in (None, "pg_catalog"):
+            continue
+        if call.name in VOLATILE:
+            found[f"{call.name}()"] = "volatile"
+        elif call.name in SESSION:
+            found[call.name] = "another in another session"
+    if any(level.samples for level in reads.levels):
+        found["TABLESAMPLE"] = "a random choice of rows"
+    for _, column in reads.columns:
+        if column in SYSTEM and column != "tableoid":
+            found[column] = "a system column, changed by every update"
+    return found
+
+
+CHECK = Check(
+    id="volatile-definition",
+    title="A definition's result depends on when it is evaluated",
+    group="graph",
+    severity=Severity.WARNING,
+    effect=Effect.ROWS_WRONG,
+    run=run,
+    needs=("tviews", "relations", "reads"),
+    provoke=Provoke(
+        near_miss="SELECT tviews.pg_tviews_create('public.tv_lower',"
+        " 'SELECT c.pk_category AS pk_lower, lower(c.name) AS name FROM public.tb_category c');",
+        break_="SELECT tviews.pg_tviews_create('public.tv_lottery',"
+        " 'SELECT c.pk_category AS pk_lottery, random() AS lot FROM public.tb_category c');",
+        object="public.tv_lottery",
+    ),
+)
