@@ -137,6 +137,7 @@ class Dialect:
             "counters": ("stats", "pg_tview_meta"),
         }
     )
+    delta_relation: str = "pg_tviews_delta"  # what mapping queries call the changed rows
     has_plan: bool = True
     refuses_cycles: bool = True
 

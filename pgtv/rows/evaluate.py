@@ -1,0 +1,228 @@
+"""Runs definitions without a superuser's rights, in one snapshot that cannot be written in.
+
+A definition may call functions, operators, casts and policies that somebody else wrote. SET ROLE
+does not confine them: planted code calls set_config('role', 'none') and is the login role again. So:
+
+- A login that is no superuser, and cannot become one, runs definitions itself, as the TVIEW's owner
+  where it may.
+- Any other login runs them inside a SECURITY DEFINER function in pg_temp that belongs to the owner:
+  there PostgreSQL refuses to change the role. (An owner who is a superuser is replaced by
+  pg_read_all_data.) The function is made in the transaction that evaluates, which then turns
+  read-only and is always rolled back: nothing stays, but one transaction id is used.
+- On a standby no function can be made: such a login is refused there.
+
+A read-only transaction that has its snapshot cannot be made writable again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pgtv.catalog.dialects.base import ident
+from pgtv.errors import NotPossible
+from pgtv.rows import queries
+from pgtv.rows.subject import Subject
+from pgtv.session import Target, connect
+
+if TYPE_CHECKING:
+    import psycopg
+
+READER = "pg_read_all_data"
+_READER_SINCE = 140000
+_EVENT_TRIGGERS_SINCE = 170000  # the setting that switches event triggers off
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who logged in, and what code run by that login could become."""
+
+    login: str
+    superuser: bool
+    powers: tuple[str, ...]
+    may_be: frozenset[str]
+    in_recovery: bool
+    version_num: int
+
+    @property
+    def confined(self) -> bool:
+        """Whether this login's own rights are less than a superuser's, whatever it runs."""
+        return not self.superuser and not self.powers
+
+
+@dataclass
+class Evaluation:
+    """An open transaction in which definitions may be evaluated."""
+
+    connection: psycopg.Connection[Any]
+    roles: dict[str, str]  # TVIEW's owner -> the role that evaluates for it
+    functions: dict[str, str]  # role -> its function in pg_temp; empty for a confined login
+    lsn: str
+    at: str
+    role: str = ""
+
+    def ask(self, subject: Subject, query: str) -> list[str]:
+        """Rows of a query of one text column, run as the subject's owner. Raises psycopg.Error."""
+        owner = subject.owner or ""
+        role = self.roles[owner]
+        if role in self.functions:
+            statement = f"SELECT x FROM {self.functions[role]}(%s) x"
+            return [r[0] for r in self.connection.execute(statement.encode(), (query,))]
+        if role != self.role:
+            self.connection.execute(f"SET LOCAL ROLE {ident(role)}".encode())
+            self.role = role
+        return [r[0] for r in self.connection.execute(query.encode())]
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Errors inside leave the transaction usable."""
+        import psycopg
+
+        self.connection.execute("SAVEPOINT ask")
+        try:
+            yield
+        except psycopg.Error:
+            if not self.connection.closed:
+                self.connection.execute("ROLLBACK TO SAVEPOINT ask")
+                self.role = ""
+            raise
+        self.connection.execute("RELEASE SAVEPOINT ask")
+
+    def evaluated_as(self, subject: Subject) -> str:
+        return self.roles[subject.owner or ""]
+
+
+@contextmanager
+def session(target: Target) -> Iterator[psycopg.Connection[Any]]:
+    """A session for verifying: as who logged in, because --role only says who evaluates."""
+    connection = connect(replace(target, role=None), read_only=True)
+    try:
+        yield connection
+    except KeyboardInterrupt:
+        connection.cancel_safe(timeout=3)
+        raise
+    finally:
+        connection.close()
+
+
+def login(connection: psycopg.Connection[Any], owners: Iterable[str]) -> Login:
+    """What the session's login is. Raises psycopg.Error."""
+    row = connection.execute(queries.LOGIN.encode(), {"owners": sorted(set(owners))}).fetchone()
+    assert row is not None
+    name, superuser, powers, may_be, in_recovery, version = row
+    return Login(name, bool(superuser), tuple(powers), frozenset(may_be), in_recovery, version)
+
+
+def choose_role(who: Login, owner: str, owner_superuser: bool, asked: str | None) -> str:
+    """The role that evaluates a TVIEW of `owner`. Raises NotPossible where none is safe."""
+    if who.confined:
+        return asked or (owner if owner in who.may_be else who.login)
+    if who.in_recovery:
+        reason = (
+            f"the login {who.login} is a superuser"
+            if who.superuser
+            else f"the login {who.login} may become {', '.join(who.powers)}"
+        )
+        raise NotPossible(
+            f"{reason}, and on a standby nothing can confine what a definition runs",
+            "log in with -U as a role that is no superuser and may read the TVIEW and its view",
+        )
+    if not who.superuser:
+        return who.login
+    if asked:
+        return asked
+    if not owner_superuser:
+        return owner
+    if who.version_num < _READER_SINCE:
+        raise NotPossible(
+            f"its owner {owner} is a superuser, and this release has no role {READER}",
+            "name a role that may read it with --role, or log in as one",
+        )
+    return READER
+
+
+@contextmanager
+def evaluation(
+    connection: psycopg.Connection[Any], target: Target, who: Login, involved: Iterable[Subject]
+) -> Iterator[Evaluation]:
+    """One snapshot in which the definitions of `involved` may run; always rolled back.
+
+    Raises NotPossible where they cannot be run safely, and psycopg.Error.
+    """
+    owners = {s.owner: s.owner_superuser for s in involved if s.owner}
+    roles = {
+        owner: choose_role(who, owner, superuser, target.role)
+        for owner, superuser in owners.items()
+    }
+    _refuse_superusers(connection, target, who)
+    mode = "READ ONLY" if who.confined else "READ WRITE"
+    connection.execute(f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ {mode}".encode())
+    try:
+        _pin(connection, target)
+        functions = {} if who.confined else _functions(connection, who, sorted(set(roles.values())))
+        connection.execute("SET TRANSACTION READ ONLY")
+        row = connection.execute(queries.MOMENT.encode()).fetchone()
+        assert row is not None
+        yield Evaluation(connection, roles, functions, row[0], row[1])
+    finally:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+
+
+def _refuse_superusers(connection: psycopg.Connection[Any], target: Target, who: Login) -> None:
+    """--role must not bring back what this module keeps out."""
+    if target.role is None:
+        return
+    row = connection.execute(
+        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", (target.role,)
+    ).fetchone()
+    if row is None:
+        raise NotPossible(f"there is no role {target.role}", "see: \\du in psql")
+    if row[0]:
+        raise NotPossible(
+            f"--role {target.role} is a superuser: definitions are never evaluated as one",
+            "name a role that may read the TVIEW and its view",
+        )
+
+
+def _pin(connection: psycopg.Connection[Any], target: Target) -> None:
+    """What the extension's refresh computes under, for this transaction: also behind a pooler."""
+    from psycopg import sql
+
+    settings = {
+        "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres",
+        "extra_float_digits": "1", "bytea_output": "hex", "row_security": "on", "jit": "off",
+        "statement_timeout": target.statement_timeout, "lock_timeout": target.lock_timeout,
+        "idle_in_transaction_session_timeout": "10min",
+    }  # fmt: skip
+    statements = [sql.SQL("SET LOCAL search_path = pg_catalog, pg_temp")]
+    statements += [
+        sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(k), sql.Literal(v))
+        for k, v in settings.items()
+    ]
+    connection.execute(sql.SQL("; ").join(statements))
+
+
+def _functions(
+    connection: psycopg.Connection[Any], who: Login, roles: list[str]
+) -> dict[str, str]:
+    """One function a role; event triggers of the database have no business with them."""
+    statements = []
+    if who.superuser and who.version_num >= _EVENT_TRIGGERS_SINCE:
+        statements.append("SET LOCAL event_triggers = off")
+    made = {}
+    for i, role in enumerate(roles):
+        name = f"pg_temp.pgtv_ask_{i}"
+        made[role] = name
+        statements.append(
+            f"CREATE FUNCTION {name}(text) RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER"
+            " SET search_path = pg_catalog, pg_temp"
+            " AS 'BEGIN RETURN QUERY EXECUTE $1; END'"
+        )
+        if role != who.login:
+            statements.append(f"ALTER FUNCTION {name}(text) OWNER TO {ident(role)}")
+            statements.append(f"GRANT EXECUTE ON FUNCTION {name}(text) TO {ident(who.login)}")
+    connection.execute("; ".join(statements).encode())
+    return made

@@ -1,0 +1,110 @@
+"""The schema `pgtv`: when which TVIEW was verified. Only `pgtv init` creates it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgtv.errors import NotPossible
+from pgtv.rows.result import Result, State
+from pgtv.session import Target, connect
+
+if TYPE_CHECKING:
+    import psycopg
+
+VERSION = 1
+KEPT = 100  # records a TVIEW; older ones are deleted as new ones are written
+
+# One row where the schema stands; nothing else is assumed of it.
+INSTALLED = """
+SELECT n.oid IS NOT NULL AS present,
+       pg_catalog.to_regclass('pgtv.installation') IS NOT NULL AS ours,
+       pg_catalog.to_regclass('pgtv.verification') IS NOT NULL
+         AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+         AND pg_catalog.has_table_privilege(
+               pg_catalog.to_regclass('pgtv.verification'), 'INSERT') AS writable
+FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
+"""
+
+_RECORD = """
+INSERT INTO pgtv.verification (table_name, table_oid, verified_at, lsn, mode, rows, differing,
+                               duration_ms, system_identifier, database_oid)
+SELECT %(table)s, %(oid)s::int8::oid, %(at)s::timestamptz, %(lsn)s::pg_catalog.pg_lsn, %(mode)s,
+       %(rows)s, %(differing)s, %(ms)s, c.system_identifier::text, d.oid
+FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
+WHERE d.datname = pg_catalog.current_database()
+"""
+
+_TRIM = """
+DELETE FROM pgtv.verification v
+WHERE v.table_name = %(table)s AND v.id <= (
+  SELECT o.id FROM pgtv.verification o WHERE o.table_name = %(table)s
+  ORDER BY o.id DESC OFFSET %(kept)s LIMIT 1)
+"""
+
+
+def script(name: str = "install") -> str:
+    """The text of sql/state/NAME.sql, from the checkout or from the wheel."""
+    here = Path(__file__).resolve()
+    for folder in (here.parent.parent / "_sql", here.parent.parent.parent / "sql"):
+        path = folder / "state" / f"{name}.sql"
+        if path.exists():
+            return path.read_text(encoding="utf-8")
+    raise NotPossible(f"sql/state/{name}.sql is not part of this installation")
+
+
+def record(target: Target, results: Sequence[Result]) -> str | None:
+    """Write down what was verified, in one short transaction; gives why not, or None when it was.
+
+    Samples and unknowns are no verification and are never recorded.
+    """
+    import psycopg
+
+    worth = [r for r in results if recordable(r)]
+    if not worth:
+        return "nothing was verified in full"
+    try:
+        with connect(target, read_only=False) as connection:
+            return _write(connection, worth)
+    except psycopg.Error as e:
+        return str(e.diag.message_primary or e).strip()
+
+
+def recordable(result: Result) -> bool:
+    return (
+        result.state in (State.EQUAL, State.DIFFERS, State.MAY_DIFFER)
+        and result.mode in ("exact", "fast")
+        and not result.faults
+        and not result.resumed
+    )
+
+
+def _write(connection: psycopg.Connection[Any], results: Sequence[Result]) -> str | None:
+    row = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+    if row and row[0]:
+        return "this server is a standby"
+    row = connection.execute(INSTALLED).fetchone()
+    assert row is not None
+    present, _, writable = row
+    if not present:
+        return "there is no schema pgtv (pgtv init shows how to make it)"
+    if not writable:
+        return "this role may not INSERT into pgtv.verification"
+    connection.execute("BEGIN READ WRITE")
+    for r in results:
+        values = {
+            "table": r.tview, "oid": r.table_oid, "at": r.verified_at, "lsn": r.lsn,
+            "mode": r.mode, "rows": r.rows, "differing": r.differing,
+            "ms": round(r.seconds * 1000, 1),
+        }  # fmt: skip
+        connection.execute(_RECORD, values)
+    connection.execute("COMMIT")
+    try:
+        connection.execute("BEGIN READ WRITE")
+        for r in results:
+            connection.execute(_TRIM, {"table": r.tview, "kept": KEPT})
+        connection.execute("COMMIT")
+    except Exception:  # a role that may only INSERT keeps more records, that is all
+        connection.execute("ROLLBACK")
+    return None

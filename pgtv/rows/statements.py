@@ -1,0 +1,257 @@
+"""The SQL of a comparison. Each statement gives one text column; it runs as the TVIEW's owner.
+
+Two ways to pair rows of the definition (v) and of the table (t). By `=` on the identity, where an
+index proves that the table holds each once: a hash join. Else, and where the definition proves to
+give an identity twice, by the identity's image and the row's place among equals: a sort, exact for
+null keys, duplicates and types without `=`.
+
+Equality of rows is the extension's own: of record images (`*=`). For columns whose `=` holds exactly
+when the images are equal `=` is used instead, because building records is what costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgtv.catalog.dialects.base import literal
+from pgtv.rows.subject import Column, Subject
+
+MATCH, MISSING, EXTRA, CHANGED = 0, 1, 2, 3
+KINDS = {MISSING: "missing", EXTRA: "extra", CHANGED: "changed"}
+SHOWN_BYTES = 2_000_000  # a larger value is not brought to the client
+
+_NUMERIC = 1700
+# hash functions by type, which are cheaper than hashing a record; all take a seed and are strict
+_HASHES = {
+    20: "hashint8extended", 21: "hashint2extended", 23: "hashint4extended", 25: "hashtextextended",
+    1043: "hashtextextended", 1114: "timestamp_hash_extended", 2950: "uuid_hash_extended",
+    3802: "jsonb_hash_extended",
+}  # fmt: skip
+_UNHASHABLE = {114, 142, 600, 601, 602, 603, 604, 628, 718, 3614, 3615, 4072}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the rows: identities in [low, high) of an integer key, a sample, or a predicate.
+
+    Everything applies to both sides alike, so that what is missing is seen as well as what is extra.
+    """
+
+    low: int | None = None
+    high: int | None = None
+    nulls: bool = False  # identities that are null belong to this range
+    sample: tuple[int, int] | None = None  # (parts of a million, seed)
+    where: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self == Part()
+
+
+def by_equality(subject: Subject) -> bool:
+    """Whether `=` on the identity pairs rows rightly."""
+    return subject.unique and all(k.plain or k.base == _NUMERIC for k in subject.keys)
+
+
+def count(subject: Subject, part: Part, *, exact_keys: bool) -> str:
+    """How many pairs there are of each kind: rows `[kind, number]`."""
+    return (
+        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.count(*))::text"
+        f" FROM ({_kinds(subject, part, exact_keys)}) q GROUP BY q.kind"
+    )
+
+
+def table_rows(subject: Subject, part: Part) -> str:
+    """How many rows the table holds."""
+    return f"SELECT pg_catalog.count(*)::text FROM {subject.table} x{_where(subject, part)}"
+
+
+def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> str:
+    """The first rows that differ, by key: `[kind, keys, definition's values, table's values]`."""
+    order = ", ".join(f"COALESCE(q.t{i}, q.v{i})" for i in _key_positions(subject))
+    if not by_equality(subject):
+        order = f"COALESCE({_texts_of(subject, 't', keys=True)}, {_texts_of(subject, 'v', keys=True)})"
+    keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
+    return (
+        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}),"
+        f" {_values(subject, 'v')}, {_values(subject, 't')})::text"
+        f" FROM ({_kinds(subject, part, exact_keys, columns=True)}) q WHERE q.kind <> {MATCH}"
+        f" ORDER BY {order} LIMIT {limit}"
+    )
+
+
+def rows(subject: Subject, part: Part, limit: int) -> str:
+    """All pairs of `part`, equal ones too, as `differing` gives them."""
+    keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
+    return (
+        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}),"
+        f" {_values(subject, 'v')}, {_values(subject, 't')})::text"
+        f" FROM ({_kinds(subject, part, not by_equality(subject), columns=True)}) q LIMIT {limit}"
+    )
+
+
+def fingerprint(subject: Subject, part: Part, side: str) -> str:
+    """`[rows, xor of hashes, sum of hashes]` of one side (`view` or `table`): logical equality.
+
+    Each column's hash is seeded with the identity's, so values that changed places are seen. The
+    sum catches what the xor loses when a row occurs twice.
+    """
+    relation = subject.view if side == "view" else subject.table
+    key = " # ".join(_hash(k, str(i)) for i, k in enumerate(subject.keys))
+    others = [c for c in subject.columns if c not in subject.keys]
+    whole = " # ".join(["x.k", *(_hash(c, f"x.k + {i}") for i, c in enumerate(others, 1))])
+    names = "".join(f", x.{c.sql}" for c in others)
+    inner = f"SELECT {key} AS k{names} FROM {relation} x{_where(subject, part)}"
+    return (
+        "SELECT pg_catalog.json_build_array(pg_catalog.count(*),"
+        " COALESCE(pg_catalog.bit_xor(y.h), 0)::text,"
+        " COALESCE(pg_catalog.sum((y.h >> 32)::int4), 0)::text)::text"
+        f" FROM (SELECT {whole} AS h FROM ({inner} OFFSET 0) x) y"
+    )
+
+
+def bounds(subject: Subject) -> str:
+    """`[least, greatest]` of an integer key in the table; quick, because an index has both."""
+    key = subject.keys[0].sql
+    return (
+        f"SELECT pg_catalog.json_build_array(pg_catalog.min(x.{key}), pg_catalog.max(x.{key}))::text"
+        f" FROM {subject.table} x"
+    )
+
+
+def policies(subject: Subject) -> str:
+    """Whether row-level security would hide rows of the table from whoever runs this."""
+    return f"SELECT pg_catalog.row_security_active({literal(subject.table)}::pg_catalog.regclass)::text"
+
+
+def keys_in(subject: Subject, keys: Sequence[Sequence[str | None]]) -> Part:
+    """The rows with these identities, each value as text."""
+    return Part(where=" OR ".join(f"({_identity(subject, k)})" for k in keys) or "false")
+
+
+def column_is(column: Column, value: str) -> Part:
+    return Part(where=f"x.{column.sql} = {_typed(column, value)}")
+
+
+def _identity(subject: Subject, key: Sequence[str | None]) -> str:
+    return " AND ".join(
+        f"x.{c.sql} IS NULL" if v is None else f"x.{c.sql} = {_typed(c, v)}"
+        for c, v in zip(subject.keys, key, strict=True)
+    )
+
+
+def _typed(column: Column, value: str) -> str:
+    return f"CAST({literal(value)} AS {column.type})"
+
+
+def _hash(c: Column, seed: str) -> str:
+    """A hash of one column that is never null; the same for what is logically equal."""
+    function = _HASHES.get(c.base)
+    if function and (c.plain or c.base == 3802):
+        return f"COALESCE(pg_catalog.{function}(x.{c.sql}, {seed}), 1)"
+    if c.base in _UNHASHABLE:
+        return f'COALESCE(pg_catalog.hashtextextended(x.{c.sql}::text COLLATE "C", {seed}), 1)'
+    return f"pg_catalog.hash_record_extended(ROW(x.{c.sql}), {seed})"
+
+
+def _key_positions(subject: Subject) -> list[int]:
+    return [subject.columns.index(k) for k in subject.keys]
+
+
+def _texts_of(subject: Subject, side: str, *, keys: bool) -> str:
+    texts = ", ".join(f"q.{side}{i}::text" for i in _key_positions(subject))
+    return f"ARRAY[{texts}]"
+
+
+def _values(subject: Subject, side: str) -> str:
+    """The row's values as text; a value too large to show is told as `[bytes]`."""
+    shown = ", ".join(
+        f"CASE WHEN pg_catalog.octet_length(q.{side}{i}::text) > {SHOWN_BYTES}"
+        f" THEN pg_catalog.json_build_array(pg_catalog.octet_length(q.{side}{i}::text))"
+        f" ELSE pg_catalog.to_json(q.{side}{i}::text) END"
+        for i in range(len(subject.columns))
+    )
+    return f"pg_catalog.json_build_array({shown})"
+
+
+def _where(subject: Subject, part: Part) -> str:
+    conditions = []
+    key = f"x.{subject.keys[0].sql}"
+    span = [
+        *([f"{key} >= {part.low}"] if part.low is not None else []),
+        *([f"{key} < {part.high}"] if part.high is not None else []),
+    ]
+    if span:
+        text = " AND ".join(span)
+        conditions.append(f"({text} OR {key} IS NULL)" if part.nulls else text)
+    if part.sample:
+        share, seed = part.sample
+        columns = ", ".join(f"x.{k.sql}::text" for k in subject.keys)
+        hashed = f"pg_catalog.hash_record_extended(ROW({columns}), {seed})"
+        conditions.append(f"({hashed} & 1048575) < {round(share * 1.048576)}")
+    if part.where:
+        conditions.append(f"({part.where})")
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _side(subject: Subject, part: Part, side: str, exact_keys: bool) -> str:
+    relation = subject.view if side == "v" else subject.table
+    names = ", ".join(f"x.{c.sql} AS {side}{i}" for i, c in enumerate(subject.columns))
+    inner = f"SELECT {names}, true AS {side}_here FROM {relation} x{_where(subject, part)}"
+    if not exact_keys:
+        return f"({inner}) {side}"
+    keys = ", ".join(f"y.{side}{i}" for i in _key_positions(subject))
+    everything = ", ".join(f"y.{side}{i}" for i in range(len(subject.columns)))
+    place = (
+        f"pg_catalog.row_number() OVER (PARTITION BY ROW({keys})"
+        f" ORDER BY ROW({everything}) USING OPERATOR(pg_catalog.*<))"
+    )
+    return f"(SELECT y.*, {place} AS {side}_place FROM ({inner}) y) {side}"
+
+
+def _kinds(subject: Subject, part: Part, exact_keys: bool, *, columns: bool = False) -> str:
+    """Pairs with their kind, and with both sides' columns where asked for."""
+    at = _key_positions(subject)
+    if exact_keys:
+        left = ", ".join(f"v.v{i}" for i in at)
+        right = ", ".join(f"t.t{i}" for i in at)
+        on = (
+            f"ROW({left}, v.v_place)::pg_catalog.record"
+            f" OPERATOR(pg_catalog.*=) ROW({right}, t.t_place)::pg_catalog.record"
+        )
+    else:
+        on = " AND ".join(f"v.v{i} = t.t{i}" for i in at)
+    shown = "".join(f", v.v{i}, t.t{i}" for i in range(len(subject.columns))) if columns else ""
+    return (
+        f"SELECT CASE WHEN t.t_here IS NULL THEN {MISSING} WHEN v.v_here IS NULL THEN {EXTRA}"
+        f" WHEN {_differs(subject, exact_keys)} THEN {CHANGED} ELSE {MATCH} END AS kind{shown}"
+        f" FROM {_side(subject, part, 'v', exact_keys)}"
+        f" FULL JOIN {_side(subject, part, 't', exact_keys)} ON {on}"
+    )
+
+
+def _differs(subject: Subject, exact_keys: bool) -> str:
+    plain, imaged = [], []
+    for i, c in enumerate(subject.columns):
+        if c in subject.keys and (exact_keys or c.plain):
+            continue  # equal, or they would not be a pair
+        (plain if c.plain else imaged).append(i)
+    tests = [f"v.v{i} IS DISTINCT FROM t.t{i}" for i in plain]
+    if imaged:
+        left = ", ".join(f"v.v{i}" for i in imaged)
+        right = ", ".join(f"t.t{i}" for i in imaged)
+        tests.append(
+            f"ROW({left})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({right})::pg_catalog.record"
+        )
+    return " OR ".join(tests) or "false"
+
+
+def explain(query: str) -> str:
+    """The planner's tree of a query, a line a row; the first line has the cost."""
+    return f"EXPLAIN (FORMAT TEXT, VERBOSE off) {query}"
+
+
+def reading(subject: Subject, part: Part) -> str:
+    """The definition's rows of `part`: for asking the planner what they cost."""
+    return f"SELECT * FROM {subject.view} x{_where(subject, part)}"
