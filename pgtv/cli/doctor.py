@@ -117,6 +117,7 @@ def doctor(
 
     if source is not None and (verify or probe_write):
         raise UsageError("--verify and --probe-write need a server", "leave out --from")
+    only, skip = _names(only), _names(skip)
     asked = [o for o, on in (("--verify", verify), ("--probe-write", probe_write)) if on]
     checks = select(only, skip)
     if only:  # an option that was given is not deselected by --only
@@ -203,6 +204,11 @@ def _probe(target: Target, snapshot: Snapshot, verbosity: int) -> Iterable[Findi
 
     with connected(target, read_only=False) as connection:
         return list(probe(connection, snapshot, say))
+
+
+def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Options may be repeated, and each may hold several names with commas between."""
+    return tuple(n.strip() for text in texts for n in text.split(",") if n.strip())
 
 
 def _collect(given: dict[str, list[Finding]], findings: Iterable[Finding]) -> None:

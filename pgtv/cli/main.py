@@ -6,6 +6,7 @@ Exit codes: see pgtv.errors.Exit. Usage errors exit 3: click's own 2 would read 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,19 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "doctor",
         "Find what is wrong, what it affects and what cures it",
     ),
+    "graph": ("pgtv.cli.graph", "graph", "Who reads whom: order, cycles, impact of a change"),
+    "lint": (
+        "pgtv.cli.lint",
+        "lint",
+        "Check definitions and migrations in files, without a database",
+    ),
+    "explain": (
+        "pgtv.cli.explain",
+        "explain",
+        "What a check, SQLSTATE, message, old name or row (tv_x:KEY) means",
+    ),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
+    "completion": ("pgtv.cli.completion", "completion", "Print the completion script of a shell"),
 }
 
 
@@ -41,6 +54,18 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Command names with their help, without importing any of them."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=text)
+            for name, (_, _, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -71,8 +96,14 @@ def main(argv: Sequence[str] | None = None) -> Any:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code, prints errors without traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name must print in any locale
+            stream.reconfigure(errors="backslashreplace")
     try:
-        result = cli.main(args=list(argv) if argv is not None else None, standalone_mode=False)
+        # the program's name also names the variable of shell completion, `_PGTV_COMPLETE`
+        result = cli.main(
+            args=list(argv) if argv is not None else None, prog_name="pgtv", standalone_mode=False
+        )
         return int(result) if isinstance(result, int) else 0
     except click.exceptions.Exit as e:
         return e.exit_code

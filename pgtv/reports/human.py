@@ -60,7 +60,7 @@ def _quiet(layout: Layout, style: Style) -> Iterator[str]:
 
 
 def _report(layout: Layout, style: Style) -> Iterator[str]:
-    yield from _wrapped(one_line(lay.heading(layout)), "", style.width, "  ")
+    yield from _heading(one_line(lay.heading(layout)), style.width)
     for section in layout.sections:
         yield ""
         yield style.paint(section.title.upper(), bold=True)
@@ -71,6 +71,18 @@ def _report(layout: Layout, style: Style) -> Iterator[str]:
                 yield from _group(layout, check, group, style)
     yield ""
     yield from _foot(layout, style)
+
+
+def _heading(text: str, width: int) -> Iterator[str]:
+    """Broken between its parts only."""
+    line = ""
+    for part in text.split(" · "):
+        longer = f"{line} · {part}" if line else part
+        if line and len(longer) > width:
+            yield line
+            longer = f"  {part}"
+        line = longer
+    yield line
 
 
 def _group(layout: Layout, check: str, group: tuple[Finding, ...], style: Style) -> Iterator[str]:
@@ -139,7 +151,7 @@ def _remedy(finding: Finding, style: Style) -> Iterator[str]:
             yield f"  {label:{_LABEL}}{style.paint(line, fg='green')}"
             label = ""
     if remedy.command:
-        yield f"  {'or' if remedy.sql else 'cure':{_LABEL}}{printable(remedy.command)}"
+        yield f"  {'or' if remedy.sql else 'try':{_LABEL}}{printable(remedy.command)}"
     if remedy.role:
         yield from _labelled("as", remedy.role, style)
     if remedy.locks:

@@ -13,6 +13,7 @@ other connections) stays done.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -214,9 +215,9 @@ def _failed(
         title=f"Writes to {table.qualified} fail with SQLSTATE {sqlstate}",
         detail=f"A write to {table.qualified} was tried, rolled back, and failed: {message}",
         affects=affects,
-        evidence=({"sqlstate": sqlstate, "message": message, "statement": statement},),
+        evidence=({"sqlstate": sqlstate, "message": message}, {"statement": statement}),
         remedy=Remedy(
-            command=f"pgtv explain {sqlstate}" if sqlstate else None,
+            command=f"pgtv explain {shlex.quote(message)}",
             note="The cure is that of the finding that names the same table or TVIEW.",
         ),
     )

@@ -1,0 +1,227 @@
+"""`pgtv repair`: the cures that doctor prints, as a plan: shown, applied on request, checked afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pgtv.cli.options import connected, connection_options, look, snapshot_option
+from pgtv.errors import Exit, NotPossible, UsageError
+from pgtv.session import Target
+
+if TYPE_CHECKING:
+    from pgtv.plan import Plan
+
+WHAT = {
+    "metadata": frozenset({"installation", "registration"}),
+    "triggers": frozenset({"triggers"}),
+    "rows": frozenset({"rows"}),
+}
+ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers, then rows
+
+
+@click.command()
+@connection_options
+@snapshot_option
+@click.argument("what", nargs=-1, metavar="[metadata|triggers|rows] [TVIEW|FINDING]...")
+@click.option("--apply", "apply_", is_flag=True, help="Do it; without this nothing is written.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Save the plan for a colleague to read.",
+)
+@click.option(
+    "--plan",
+    "saved",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Apply this saved plan, unless the database has outgrown it.",
+)
+@click.option(
+    "--undo",
+    "receipt",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="RECEIPT",
+    help="Take back what a receipt says was done, where that is possible.",
+)
+@click.option(
+    "--receipt",
+    "receipt_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write the receipt; by default a new file in the current directory.",
+)
+@click.option(
+    "--strategy", type=click.Choice(["leave", "rebuild"]), default="leave", show_default=True,
+    help="Rows: leave them, or the extension's own refresh, which keeps readers waiting.",
+)  # fmt: skip
+def repair(
+    target: Target,
+    source: Path | None,
+    what: tuple[str, ...],
+    apply_: bool,
+    output: Path | None,
+    saved: Path | None,
+    receipt: Path | None,
+    receipt_path: Path | None,
+    strategy: str,
+) -> int:
+    """Show the cure of what doctor finds, in order; apply it with --apply."""
+    from pgtv import plan as plans
+
+    if receipt is not None:
+        if what or saved or output:
+            raise UsageError("--undo goes alone")
+        return _undo(target, receipt, receipt_path, apply_)
+    if apply_ and source:
+        raise UsageError(
+            "--from looks at a file; --apply needs the server",
+            "save the plan with -o, then apply it with --plan FILE --apply",
+        )
+    made = _make(target, source, what, strategy)
+    if saved is not None:
+        wanted = plans.load_plan(saved)
+        made = _make(target, source, wanted.asked, _strategy_of(wanted))
+        if not made.same_work(wanted):
+            raise NotPossible(
+                f"{saved} was made for another state of the database, or for another database",
+                "look again and make a new plan: pgtv repair -o FILE",
+            )
+    if output is not None:
+        plans.write(made, output)
+        click.echo(f"plan with {len(made.steps)} steps written to {output}", err=True)
+    if not apply_:
+        if output is None:
+            click.echo(plans.script(made), nl=False)
+            click.echo(f"-- nothing was written; {_how(what)} --apply does it", err=True)
+        return Exit.HEALTHY if not made.steps and not made.left else Exit.WARNING
+    return _apply(target, made, what, strategy, receipt_path)
+
+
+def _strategy_of(plan: Plan) -> str:
+    return "rebuild" if any(s.phase == "rows" for s in plan.steps) else "leave"
+
+
+def _how(what: tuple[str, ...]) -> str:
+    import shlex
+
+    return " ".join(["pgtv repair", *map(shlex.quote, what)])
+
+
+def _make(target: Target, source: Path | None, what: tuple[str, ...], strategy: str) -> Plan:
+    """Look, examine, and plan."""
+    from pgtv.checks.examine import examine
+    from pgtv.checks.registry import all_checks
+    from pgtv.repairs.from_findings import build
+
+    phases = frozenset[str]().union(*(WHAT[w] for w in what if w in WHAT))
+    phases |= {w for w in what if w in ("installation", "registration")}
+    named = tuple(w for w in what if w not in WHAT and w not in phases)
+    examination = examine(look(target, source), all_checks().values())
+    return build(examination, phases, _resolved(examination, named), rebuild=strategy == "rebuild")
+
+
+def _resolved(examination: object, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Ids of findings as they are; names of TVIEWs as the selector knows them."""
+    from pgtv.checks.examine import Examination
+    from pgtv.graph.select import select
+
+    assert isinstance(examination, Examination)
+    ids = {f.id for f in examination.findings}
+    tviews = [n for n in named if n not in ids]
+    chosen = select(examination.snapshot, tviews, ()) if tviews else []
+    return tuple(n for n in named if n in ids) + tuple(t.label for t in chosen)
+
+
+def _apply(
+    target: Target, plan: Plan, what: tuple[str, ...], strategy: str, path: Path | None
+) -> int:
+    """Apply, look again, and go on while that uncovers more; exits by what remains."""
+    from pgtv import plan as plans
+    from pgtv.applying import apply
+
+    cured: set[str] = set()
+    for turn in range(ROUNDS):
+        new = {c for s in plan.steps for c in s.cures} - cured
+        if not plan.steps or (turn and not new):
+            break
+        where = path if path and not turn else _receipt_path(path, plan, turn)
+        click.echo(f"receipt: {where}", err=True)
+        with connected(target, read_only=False) as connection:
+            receipt = apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
+        cured |= new
+        plan = _make(target, None, what, strategy)
+        receipt.remaining = tuple(sorted({c for s in plan.steps for c in s.cures}))
+        plans.write(receipt, where)
+    remaining = {c for s in plan.steps for c in s.cures}
+    for left in plan.left:
+        click.echo(f"left alone: {left.finding}: {left.why}", err=True)
+    if remaining:
+        for one in sorted(remaining):
+            click.echo(f"still there: {one}", err=True)
+        return Exit.CRITICAL
+    click.echo("checked again: " + ("done" if cured else "nothing to do"), err=True)
+    return Exit.WARNING if plan.left else Exit.HEALTHY
+
+
+def _receipt_path(path: Path | None, plan: Plan, turn: int) -> Path:
+    if path is not None:
+        return path.with_name(f"{path.stem}-{turn + 1}{path.suffix}")
+    stamp = plan.made_at.replace(":", "").replace("-", "")[:15]
+    folder = Path.cwd()
+    n = 0
+    while (found := folder / f"pgtv-receipt-{stamp}-{n}.json").exists():
+        n += 1
+    return found
+
+
+def _undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int:
+    """The undo statements of what was done, last first."""
+    from dataclasses import replace
+
+    from pgtv import plan as plans
+    from pgtv.applying import apply
+    from pgtv.plan import Left
+
+    done = plans.load_receipt(receipt)
+    ran = sorted({d.step for d in done.done if d.outcome == "done"}, reverse=True)
+    steps, left = [], []
+    for number in ran:
+        step = done.plan.steps[number - 1]
+        if step.undo is None:
+            left.append(Left(step.title, "cannot be taken back"))
+            continue
+        steps.append(
+            replace(
+                step, title=f"Take back: {step.title}", statements=step.undo,
+                undo=step.statements, cures=(), note=None,
+            )
+        )  # fmt: skip
+    plan = replace(done.plan, steps=tuple(steps), left=tuple(left))
+    if not apply_:
+        click.echo(plans.script(plan), nl=False)
+        return Exit.HEALTHY
+    with connected(target, read_only=False) as connection:
+        _same_database(connection, plan)
+        where = path or _receipt_path(None, plan, 0)
+        click.echo(f"receipt: {where}", err=True)
+        apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
+    return Exit.WARNING if left else Exit.HEALTHY
+
+
+def _same_database(connection: object, plan: Plan) -> None:
+    import psycopg
+
+    assert isinstance(connection, psycopg.Connection)
+    row = connection.execute(
+        "SELECT current_database()::text, (SELECT oid::int8 FROM pg_catalog.pg_database"
+        " WHERE datname = current_database())"
+    ).fetchone()
+    if row != (plan.database, plan.database_oid):
+        raise NotPossible(
+            f"the receipt is of database {plan.database}, this is {row[0] if row else '?'}"
+        )
