@@ -379,7 +379,14 @@ SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS bypas
        r.rolcanlogin AS can_login
 FROM pg_catalog.pg_roles r
 WHERE r.oid IN (SELECT relowner FROM pg_catalog.pg_class
-                 WHERE oid::int8 = ANY (%(rels)s::int8[]))
+                 WHERE oid::int8 = ANY (%(rels)s::int8[])
+                UNION ALL
+                SELECT p.proowner FROM pg_catalog.pg_rewrite w
+                JOIN pg_catalog.pg_depend d
+                  ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+                 AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+                JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+                 WHERE w.ev_class::int8 = ANY (%(rels)s::int8[]))
 ORDER BY 1
 """
 
@@ -521,6 +528,9 @@ SELECT DISTINCT ON (v.table_name) v.table_name, v.verified_at::text AS verified_
        EXTRACT(epoch FROM pg_catalog.clock_timestamp() - v.verified_at)::float8 AS age_seconds,
        v.differing, v.rows, v.table_oid::int8 AS table_oid
 FROM pgtv.verification v
+WHERE v.system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
+  AND v.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
+                         WHERE d.datname = pg_catalog.current_database())
 ORDER BY v.table_name, v.verified_at DESC
 """
 

@@ -71,14 +71,18 @@ def _why(context: Context, trigger: Trigger) -> tuple[str, Effect]:
 
 def _finding(context: Context, oid: int, found: list[tuple[Trigger, str, Effect]]) -> Finding:
     snapshot = context.snapshot
-    table = snapshot.name_of(oid)
+    on = snapshot.name_of(oid)
     fails = any(effect is Effect.WRITES_FAIL for _, _, effect in found)
     named = {t.entity for t, _, _ in found if t.entity}
-    lost = {e for e in named if e not in snapshot.tview_by_entity and _table_stands(context, e)}
+    lost = {
+        e: table
+        for e in named
+        if e not in snapshot.tview_by_entity and (table := _table_that_stands(context, e))
+    }
     foreign = [t for t, _, _ in found if not t.name.startswith(context.dialect.trigger_prefix)]
     whose = "somebody's own" if foreign else "left behind"
     detail = (
-        f"{len(found)} trigger{'s' if len(found) > 1 else ''} on {table}, {whose}, "
+        f"{len(found)} trigger{'s' if len(found) > 1 else ''} on {on}, {whose}, "
         f"call{'' if len(found) > 1 else 's'} the extension for what no TVIEW asks for."
     )
     if fails:
@@ -87,16 +91,19 @@ def _finding(context: Context, oid: int, found: list[tuple[Trigger, str, Effect]
     note = None
     if lost:
         note = (
-            f"The table of {', '.join(sorted(lost))} still stands: restore its registration "
+            f"The table of {', '.join(sorted(lost.values()))} still stands: restore its registration "
             "(pgtv repair metadata) instead of dropping its triggers."
         )
     return context.finding(
-        table,
+        on,
         detail,
         severity=Severity.CRITICAL if fails else Severity.WARNING,
         effect=Effect.WRITES_FAIL if fails else Effect.RISK,
-        affects=context.affected(
-            *(t.table_oid for e in sorted(named) if (t := snapshot.tview_by_entity.get(e)))
+        affects=(
+            *context.affected(
+                *(t.table_oid for e in sorted(named) if (t := snapshot.tview_by_entity.get(e)))
+            ),
+            *sorted(lost.values()),
         ),
         evidence=[
             {
@@ -108,19 +115,26 @@ def _finding(context: Context, oid: int, found: list[tuple[Trigger, str, Effect]
         remedy=Remedy(
             sql=(
                 "SET lock_timeout = '2s';",
-                *(f"DROP TRIGGER {ident(t.name)} ON {table};" for t in drop),
+                *(f"DROP TRIGGER {ident(t.name)} ON {on};" for t in drop),
             )
             if drop
             else (),
-            role=f"the owner of {table}, or a superuser",
-            locks=(f"{ACCESS_EXCLUSIVE} on {table}",) if drop else (),
+            role=f"the owner of {on}, or a superuser",
+            locks=(f"{ACCESS_EXCLUSIVE} on {on}",) if drop else (),
             note=note,
         ),
     )  # fmt: skip
 
 
-def _table_stands(context: Context, entity: str) -> bool:
-    return any(r.name == f"tv_{entity}" and r.kind in "rp" for r in context.snapshot.relations)
+def _table_that_stands(context: Context, entity: str) -> str | None:
+    return next(
+        (
+            r.qualified
+            for r in context.snapshot.relations
+            if r.name == f"tv_{entity}" and r.kind in "rp"
+        ),
+        None,
+    )
 
 
 CHECK = Check(
@@ -131,6 +145,7 @@ CHECK = Check(
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "triggers", "relations"),
+    consequence_of=("registration-missing",),
     provoke=Provoke(
         near_miss="CREATE TABLE public.noted (a int); CREATE TRIGGER mine BEFORE UPDATE"
         " ON public.noted FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",

@@ -9,6 +9,27 @@ EXTENSION = "pg_tviews"
 LIBRARY = "pg_tviews"
 SETTING_PREFIX = "pg_tviews."
 
+# Calls that define TVIEWs in SQL files: name -> (parameter names in order, replaces an old one).
+DEFINING: Mapping[str, tuple[tuple[str, ...], bool]] = {
+    "pg_tviews_create": (("tview", "query", "options"), False),
+    "pg_tviews_create_or_replace": (("tview", "query", "options"), True),
+}
+DROPPING = "pg_tviews_drop"
+# Calls of early releases that no current one has.
+RETIRED_CALLS = frozenset(
+    {
+        "pg_tviews_convert_existing_table", "pg_tviews_convert_table", "pg_tviews_create_aggregate",
+        "pg_tviews_analyze_select", "pg_tviews_infer_types",
+    }
+)  # fmt: skip
+OPTIONS = frozenset(
+    {
+        "logged", "fillfactor", "data_gin_index", "data_compression", "data_storage",
+        "toast_tuple_target", "group_keys", "uncascaded_policy", "uncascaded_tables",
+        "function_reads", "time_refresh", "graphql_typename", "indexes",
+    }
+)  # fmt: skip
+
 # Tables whose columns tell generations apart: key -> (relation name, column)
 PROBES: Mapping[str, tuple[str, str]] = {
     "registry": ("registry", "entity"),
@@ -248,6 +269,10 @@ class Dialect:
             " WHERE c.oid = pg_catalog.to_regclass("
             f"{literal(ident(extschema) + '.pg_tview_audit_log')})"
         )
+
+    def audit_table(self, extschema: str) -> str | None:
+        """The qualified audit log; None where the generation has none."""
+        return f"{ident(extschema)}.pg_tview_audit_log" if self.audit_query(extschema) else None
 
     def contract_query(self, extschema: str) -> str | None:
         return f"SELECT {ident(extschema)}.contract_version()"

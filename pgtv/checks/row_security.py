@@ -1,0 +1,142 @@
+"""Row-level security stands between a TVIEW and its rows.
+
+Meaning:
+    One of two things. FORCE ROW LEVEL SECURITY on the TVIEW's own table makes its owner, as whom the
+    extension writes, subject to the policies. Or a relation that the definition reads has row-level
+    security, and the role that reads it for the refresh is subject to it.
+
+Impact:
+    Forced on the TVIEW, writes to the base tables fail with SQLSTATE 42501 unless a policy lets the
+    owner do everything, and TVIEWs that read this one see only what the policies show. On a relation
+    that is read, the TVIEW holds only the rows that the owner may see, for all its readers; where a
+    policy depends on a setting of the session, that is whatever the last writer had set.
+    Row-level security on a TVIEW without FORCE is the ordinary way to filter readers, and is fine.
+
+Diagnosis:
+    pg_class.relrowsecurity and relforcerowsecurity; the reading role's ownership, BYPASSRLS and
+    superuser attribute.
+
+Mitigation:
+    Take FORCE off. Where another role owns what is read, decide whether the TVIEW is to hold all
+    rows: then its owner needs BYPASSRLS, or a role that owns the relation has to own the TVIEW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.catalog.dialects.base import ident
+from pgtv.catalog.model import Access, Relation
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.trigger_faults import refresh_roots
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    snapshot = context.snapshot
+    bypass = {r.name for r in snapshot.roles if r.superuser or r.bypass_rls}
+    forced = set()
+    for tview in snapshot.tviews:
+        table = snapshot.by_oid.get(tview.table_oid)
+        if table and table.row_security and table.force_row_security and table.owner not in bypass:
+            forced.add(table.oid)
+            yield _forced(context, table)
+    filtered: dict[tuple[int, str], list[Access]] = {}
+    for access in snapshot.access:
+        if not access.bypasses_rls and access.relation not in forced:
+            filtered.setdefault((access.relation, access.role), []).append(access)
+    for (oid, role), found in filtered.items():
+        relation = snapshot.by_oid.get(oid)
+        if relation and relation.row_security:
+            yield _filtered(context, relation, role, found)
+
+
+def _forced(context: Context, table: Relation) -> Finding:
+    fails = table.policies == 0
+    affects = context.affected(table.oid)
+    return context.finding(
+        table.qualified,
+        f"FORCE ROW LEVEL SECURITY on {table.qualified} holds for its owner {table.owner} too, as "
+        "whom the extension writes: "
+        + ("writes that reach it fail." if fails else "its policies decide what can be written."),
+        severity=Severity.CRITICAL if fails else Severity.WARNING,
+        effect=Effect.WRITES_FAIL if fails else Effect.RISK,
+        affects=affects,
+        evidence=[
+            {"table": table.qualified, "forced": "yes", "policies": table.policies,
+             "owner": table.owner}
+        ],
+        remedy=_no_force(context, table, affects, [table.oid]),
+    )  # fmt: skip
+
+
+def _filtered(context: Context, relation: Relation, role: str, found: list[Access]) -> Finding:
+    readers = [a.reader for a in found]
+    affects = context.affected(*readers)
+    names = ", ".join(context.snapshot.name_of(o) for o in readers[:3])
+    owned = relation.owner == role  # subject to its own table's policies: FORCE
+    return context.finding(
+        relation.qualified,
+        f"Row-level security of {relation.qualified} applies to {role}: "
+        f"{names}{' …' if len(readers) > 3 else ''} hold{'s' if len(readers) == 1 else ''} only the "
+        "rows that its policies show that role.",
+        key=role,
+        severity=Severity.WARNING,
+        effect=Effect.RISK,
+        affects=affects,
+        evidence=[
+            {
+                "relation": relation.qualified, "read as": role, "policies": relation.policies,
+                "forced": "yes" if relation.force_row_security else "no",
+                "by": context.snapshot.name_of(a.reader),
+            }
+            for a in found
+        ],
+        remedy=_no_force(context, relation, affects, readers)
+        if owned
+        else Remedy(
+            command="pgtv doctor --baseline, if it is meant so",
+            role="a superuser",
+            note=f"If the TVIEWs are to hold every row, {ident(role)} needs BYPASSRLS (ALTER ROLE), "
+            "and then a refresh. That lets it read everything else too: a role that owns nothing "
+            "but TVIEWs is the better owner.",
+        ),
+    )  # fmt: skip
+
+
+def _no_force(
+    context: Context, table: Relation, affects: tuple[str, ...], readers: list[int]
+) -> Remedy:
+    tviews = [t for o in readers if (t := context.snapshot.tview_by_table.get(o))]
+    statement = f"ALTER TABLE {table.qualified} NO FORCE ROW LEVEL SECURITY;"
+    return Remedy(
+        sql=(
+            "SET lock_timeout = '2s';",
+            statement,
+            *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
+        ),
+        role=f"the owner of {table.qualified}, or a superuser",
+        locks=(
+            f"ACCESS EXCLUSIVE on {table.qualified}",
+            f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
+        ),
+        undo=statement.replace("NO FORCE", "FORCE"),
+        note="Policies go on applying to every other role. The refresh blocks readers.",
+    )
+
+
+CHECK = Check(
+    id="row-security",
+    title="Row-level security in the way",
+    group="privileges",
+    severity=Severity.CRITICAL,
+    effect=Effect.WRITES_FAIL,
+    run=run,
+    needs=("tviews", "relations", "access", "roles"),
+    provoke=Provoke(
+        near_miss="ALTER TABLE public.tv_customer ENABLE ROW LEVEL SECURITY;"
+        " ALTER TABLE public.tb_customer ENABLE ROW LEVEL SECURITY;",
+        break_="ALTER TABLE public.tv_customer FORCE ROW LEVEL SECURITY;",
+        object="public.tv_customer",
+    ),
+)

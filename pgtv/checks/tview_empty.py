@@ -1,0 +1,116 @@
+"""A TVIEW has no rows although the table that its rows come from has some.
+
+Meaning:
+    The file of the TVIEW's table is empty: it was truncated, or restored without its rows
+    (--exclude-table-data, --schema-only followed by a load of the base tables).
+
+Impact:
+    Readers find nothing. Writes bring back single rows, so it stays incomplete. The extension's health
+    check never compares contents and says OK.
+
+Diagnosis:
+    The size of the TVIEW's table, and the estimated rows of the table that holds its identity. It is
+    proof only where the definition filters nothing; where it joins or has a WHERE clause an empty
+    TVIEW may be right, and the finding is information: `pgtv verify` decides.
+
+Mitigation:
+    Refresh it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pgtv.catalog.model import Relation, Tview
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*")
+_FILTERS = re.compile(
+    r"\b(where|having|limit|fetch|offset|intersect|except|tablesample|lateral"
+    r"|(?<!left )(?<!left outer )join)\b"
+)
+
+
+def run(context: Context) -> Iterator[Finding]:
+    for tview in context.snapshot.tviews:
+        table = context.snapshot.by_oid.get(tview.table_oid)
+        source = _source(context, tview)
+        if table is None or table.bytes != 0 or source is None:
+            continue
+        rows = _rows(context, source)
+        if rows <= 0:
+            continue
+        certain = unfiltered(tview.definition)
+        yield context.finding(
+            table.qualified,
+            f"{table.qualified} is empty while {source.qualified}, where its rows come from, holds "
+            f"about {rows:,}"
+            + ("." if certain else "; its definition filters, so that may be right."),
+            severity=Severity.CRITICAL if certain else Severity.INFO,
+            effect=Effect.ROWS_WRONG if certain else Effect.NONE,
+            affects=context.affected(table.oid),
+            evidence=[
+                {"tview": table.qualified, "bytes": 0, "source": source.qualified,
+                 "estimated rows": rows}
+            ],
+            remedy=Remedy(
+                sql=("SET lock_timeout = '2s';", context.dialect.refresh(tview.label)),
+                role=f"the owner of {table.qualified}",
+                locks=(
+                    f"ACCESS EXCLUSIVE on {', '.join(context.affected(table.oid))} (the refresh)",
+                ),
+                note="Readers wait until the refresh ends.",
+            )
+            if certain
+            else Remedy(command=f"pgtv verify {table.qualified}"),
+        )  # fmt: skip
+
+
+def unfiltered(definition: str) -> bool:
+    """Whether every row of the first table surely makes a row: nothing filters, joins are LEFT."""
+    text = " ".join(_QUOTED.sub(" x ", definition).lower().split())
+    return not _FILTERS.search(text)
+
+
+def _source(context: Context, tview: Tview) -> Relation | None:
+    """The table whose rows are the TVIEW's rows: the root of the plan's paths."""
+    paths = tview.plan.get("paths") if isinstance(tview.plan, dict) else None
+    for path in paths if isinstance(paths, list) else ():
+        if isinstance(path, dict) and path.get("root") and isinstance(path.get("source_oid"), int):
+            return context.snapshot.by_oid.get(path["source_oid"])
+    return None
+
+
+def _rows(context: Context, relation: Relation) -> int:
+    """Estimated rows; of a partitioned table its partitions' sum."""
+    parts = [
+        r
+        for r in context.snapshot.relations
+        if r.oid == relation.oid or r.partition_root == relation.oid
+    ]
+    stats = context.snapshot.stats_of
+    return sum(
+        max(stats[r.oid].live if r.oid in stats else 0, int(r.reltuples))
+        for r in parts
+        if r.kind == "r"
+    )
+
+
+CHECK = Check(
+    id="tview-empty",
+    title="A TVIEW is empty",
+    group="storage",
+    severity=Severity.CRITICAL,
+    effect=Effect.ROWS_WRONG,
+    run=run,
+    needs=("tviews", "relations", "table_stats"),
+    consequence_of=("unlogged-reset",),
+    provoke=Provoke(
+        near_miss="CREATE TABLE public.tv_none AS SELECT c.pk_category AS pk_none,"
+        " jsonb_build_object('n', c.name) AS data FROM public.tb_category c WHERE c.name = 'none';",
+        break_="TRUNCATE public.tv_stock;",
+        object="public.tv_stock",
+    ),
+)
