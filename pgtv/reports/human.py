@@ -171,8 +171,8 @@ def _consequences(layout: Layout, finding: Finding, style: Style) -> Iterator[st
     )
     shown = caused if style.all or style.verbosity > 0 else caused[:_CONSEQUENCES]
     for other in shown:
-        text = f"{other.severity}  {other.check}  {other.object}: {other.title}"
-        yield _cut(f"  {'':{_LABEL}}{one_line(text)}", style.width)
+        text = one_line(f"{other.object}: {other.title}")
+        yield _cut(f"  {'':{_LABEL}}{other.severity}  {other.check}  {text}", style.width)
     if len(caused) > len(shown):
         yield f"  {'':{_LABEL}}… and {len(caused) - len(shown)} more (--all)"
 
