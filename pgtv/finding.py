@@ -47,6 +47,8 @@ class Remedy:
     role: who may run it. locks: `MODE on relation`, as a test observed them in pg_locks.
     undo: how to take it back; None where it cannot be taken back.
     note: what else to know (cost, what blocks meanwhile).
+    decide: why a person has to decide before it is run (a transaction is rolled back, a session
+        ended, a choice between two statements); a plan leaves it out unless it is asked for by name.
     """
 
     sql: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class Remedy:
     locks: tuple[str, ...] = ()
     undo: str | None = None
     note: str | None = None
+    decide: str | None = None
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ def translate(error: psycopg.Error) -> PgtvError:
             )
         return QueryError(message)
     hints = {
-        "55P03": "somebody holds the lock: see `pgtv doctor --only waits`, or raise --lock-timeout",
+        "55P03": "somebody holds the lock: see `pgtv doctor --only lock-wait`, or raise --lock-timeout",
         "57014": "raise --statement-timeout, or look at what it waits for",
         "42501": "run as the role that owns it, or grant what is missing (sql/roles)",
         "25006": "this server is read-only (a standby?): run it on the primary",

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.checks.people import describe, ending
+from pgtv.checks.people import ENDS, describe, ending
 from pgtv.checks.resolving import age
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -56,6 +56,7 @@ def run(context: Context) -> Iterator[Finding]:
                 sql=(ending(session),),
                 role="pg_signal_backend, or its own role",
                 undo=None,
+                decide=ENDS,
                 note="Rolls its transaction back. To prevent it: "
                 "idle_in_transaction_session_timeout.",
             ),

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.checks.people import describe, ending
+from pgtv.checks.people import ENDS, describe, ending
 from pgtv.checks.resolving import age
 from pgtv.checks.waits import Wait, root_blockers, waits
 from pgtv.finding import Effect, Finding, Remedy, Severity
@@ -64,6 +64,7 @@ def run(context: Context) -> Iterator[Finding]:
                 sql=tuple(ending(b) for b in blockers if b),
                 role="pg_signal_backend, or the blocker's own role",
                 undo=None,
+                decide=ENDS,
                 note="Its transaction is rolled back; what it had committed stays.",
             ),
         )

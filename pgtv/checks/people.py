@@ -5,6 +5,8 @@ from __future__ import annotations
 from pgtv.catalog.model import Session
 from pgtv.checks.resolving import age
 
+ENDS = "It ends somebody's statement or session, and rolls back its transaction."
+
 
 def describe(session: Session) -> dict[str, object]:
     """Evidence about one session, without its literals."""

@@ -55,6 +55,7 @@ def run(context: Context) -> Iterator[Finding]:
                 ),
                 role="REPLICATION",
                 undo=None,
+                decide="Its consumer, should it come back, has to start anew.",
                 note="A dropped slot cannot be brought back: its consumer starts anew.",
             ),
         )

@@ -43,6 +43,7 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
         locks=(),
         undo=None,
         note=note,
+        decide="Rolling back loses what it wrote, if its coordinator decided to commit.",
     )
 
 

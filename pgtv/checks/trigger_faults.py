@@ -224,7 +224,9 @@ def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Re
         ),
         role="the owner of the tables, or a superuser",
         locks=tuple(locks),
-        undo="ALTER TABLE … DISABLE TRIGGER, by the same names" if enable and not drop else None,
+        undo="\n".join(s.replace("ENABLE TRIGGER", "DISABLE TRIGGER") for s in body)
+        if enable and not drop and not again
+        else None,
         note=" ".join(notes) or None,
     )
 

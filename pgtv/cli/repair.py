@@ -12,6 +12,7 @@ from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
 
 if TYPE_CHECKING:
+    from pgtv.checks.examine import Examination
     from pgtv.plan import Plan
 
 WHAT = {
@@ -112,26 +113,35 @@ def _how(what: tuple[str, ...]) -> str:
     return " ".join(["pgtv repair", *map(shlex.quote, what)])
 
 
-def _make(target: Target, source: Path | None, what: tuple[str, ...], strategy: str) -> Plan:
-    """Look, examine, and plan."""
+def _make(
+    target: Target,
+    source: Path | None,
+    what: tuple[str, ...],
+    strategy: str,
+    cured: frozenset[str] = frozenset(),
+) -> Plan:
+    """Look, examine, and plan; of `what`, the findings `cured` may be gone."""
     from pgtv.checks.examine import examine
     from pgtv.checks.registry import all_checks
+    from pgtv.plan import PHASES
     from pgtv.repairs.from_findings import build
 
     phases = frozenset[str]().union(*(WHAT[w] for w in what if w in WHAT))
-    phases |= {w for w in what if w in ("installation", "registration")}
-    named = tuple(w for w in what if w not in WHAT and w not in phases)
+    phases |= {w for w in what if w in PHASES}
+    named = tuple(w for w in what if w not in WHAT and w not in PHASES)
     examination = examine(look(target, source), all_checks().values())
-    return build(examination, phases, _resolved(examination, named), rebuild=strategy == "rebuild")
+    return build(
+        examination, phases, _resolved(examination, named, cured), rebuild=strategy == "rebuild"
+    )
 
 
-def _resolved(examination: object, named: tuple[str, ...]) -> tuple[str, ...]:
+def _resolved(
+    examination: Examination, named: tuple[str, ...], cured: frozenset[str]
+) -> tuple[str, ...]:
     """Ids of findings as they are; names of TVIEWs as the selector knows them."""
-    from pgtv.checks.examine import Examination
     from pgtv.graph.select import select
 
-    assert isinstance(examination, Examination)
-    ids = {f.id for f in examination.findings}
+    ids = {f.id for f in examination.findings} | cured
     tviews = [n for n in named if n not in ids]
     chosen = select(examination.snapshot, tviews, ()) if tviews else []
     return tuple(n for n in named if n in ids) + tuple(t.label for t in chosen)
@@ -145,6 +155,7 @@ def _apply(
     from pgtv.applying import apply
 
     cured: set[str] = set()
+    left = {x.finding: x for x in plan.left}
     for turn in range(ROUNDS):
         new = {c for s in plan.steps for c in s.cures} - cured
         if not plan.steps or (turn and not new):
@@ -154,18 +165,19 @@ def _apply(
         with connected(target, read_only=False) as connection:
             receipt = apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
         cured |= new
-        plan = _make(target, None, what, strategy)
+        plan = _make(target, None, what, strategy, frozenset(cured))
+        left |= {x.finding: x for x in plan.left}
         receipt.remaining = tuple(sorted({c for s in plan.steps for c in s.cures}))
         plans.write(receipt, where)
     remaining = {c for s in plan.steps for c in s.cures}
-    for left in plan.left:
-        click.echo(f"left alone: {left.finding}: {left.why}", err=True)
+    for one in left.values():
+        click.echo(f"left alone: {one.finding}: {one.why}", err=True)
     if remaining:
-        for one in sorted(remaining):
-            click.echo(f"still there: {one}", err=True)
+        for finding in sorted(remaining):
+            click.echo(f"still there: {finding}", err=True)
         return Exit.CRITICAL
     click.echo("checked again: " + ("done" if cured else "nothing to do"), err=True)
-    return Exit.WARNING if plan.left else Exit.HEALTHY
+    return Exit.WARNING if left else Exit.HEALTHY
 
 
 def _receipt_path(path: Path | None, plan: Plan, turn: int) -> Path:

@@ -15,7 +15,7 @@ from pgtv.finding import Severity
 
 
 def look(database: Database, *checks: str, **thresholds: float) -> Examination:
-    settings = {c: thresholds for c in checks}
+    settings = dict.fromkeys(checks, thresholds)
     return examine(database.snapshot(), select(only=checks), settings)
 
 

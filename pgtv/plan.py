@@ -1,0 +1,229 @@
+"""A Plan is what will be done, a Receipt what was: pure data, as JSON files that people can read.
+
+A plan is made of steps; a step is made of statements that run in psql as they stand. It carries the
+identity of its database, so that it is never applied to another one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pgtv.errors import UsageError
+
+SCHEMA = "pgtv.plan/1"
+RECEIPT_SCHEMA = "pgtv.receipt/1"
+
+# order of phases: what exists, what is registered, what fires, and only then what the rows hold
+PHASES = ("installation", "registration", "triggers", "other", "rows")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    statements: in order; from a `BEGIN;` to its `COMMIT;` they are one transaction, else each is
+    one of its own. cures: ids of the findings that should be gone afterwards. undo: statements, or
+    None where nothing can take it back.
+    """
+
+    phase: str
+    title: str
+    statements: tuple[str, ...]
+    cures: tuple[str, ...] = ()
+    role: str | None = None
+    locks: tuple[str, ...] = ()
+    undo: tuple[str, ...] | None = None
+    note: str | None = None
+    tviews: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Left:
+    """A finding that the plan leaves alone, and why."""
+
+    finding: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps for one database. system_identifier is None where it may not be seen."""
+
+    made_at: str
+    pgtv_version: str
+    database: str
+    database_oid: int
+    system_identifier: str | None
+    generation: str
+    steps: tuple[Step, ...] = ()
+    left: tuple[Left, ...] = ()
+    asked: tuple[str, ...] = ()
+    schema: str = SCHEMA
+
+    def same_work(self, other: Plan) -> bool:
+        """Whether both would do the same to the same database, whenever they were made."""
+        return (
+            self.steps == other.steps
+            and self.database_oid == other.database_oid
+            and self.database == other.database
+            and self.system_identifier == other.system_identifier
+        )
+
+
+@dataclass
+class Done:
+    """One statement of a receipt: what ran, when, how long it took, and how it ended."""
+
+    step: int
+    statement: str
+    at: str
+    milliseconds: float
+    attempts: int
+    outcome: str  # done | failed | interrupted
+    error: str | None = None
+
+
+@dataclass
+class Receipt:
+    """What was applied, kept as a file next to whoever applied it; grows statement by statement."""
+
+    plan: Plan
+    started_at: str
+    by: str
+    application: str
+    done: list[Done] = dataclasses.field(default_factory=list)
+    finished_at: str | None = None
+    outcome: str = "running"  # complete | failed | interrupted
+    remaining: tuple[str, ...] = ()  # ids of findings that were still there afterwards
+    schema: str = RECEIPT_SCHEMA
+
+
+def dumps(document: Plan | Receipt) -> str:
+    """The file's text."""
+    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, indent=2) + "\n"
+
+
+def write(document: Plan | Receipt, path: Path) -> None:
+    """Write atomically, readable by the owner alone."""
+    partial = path.with_name(path.name + ".partial")
+    partial.touch(mode=0o600)
+    partial.write_text(dumps(document), encoding="utf-8")
+    partial.replace(path)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan file. Raises UsageError when it is none."""
+    raw = _load(path, SCHEMA, "plan", "make one with: pgtv repair -o plan.json")
+    return _plan(raw, path)
+
+
+def load_receipt(path: Path) -> Receipt:
+    """Read a receipt file. Raises UsageError when it is none."""
+    raw = _load(path, RECEIPT_SCHEMA, "receipt", "pgtv repair --apply prints where it wrote one")
+    try:
+        plan = _plan(raw.pop("plan"), path)
+        done = [Done(**d) for d in raw.pop("done")]
+        raw["remaining"] = tuple(raw["remaining"])
+        return Receipt(plan=plan, done=done, **raw)
+    except (KeyError, TypeError) as e:
+        raise UsageError(f"{path} is a damaged receipt: {e}") from None
+
+
+def _load(path: Path, schema: str, what: str, hint: str) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as e:
+        raise UsageError(f"cannot read {what} {path}: {e}") from None
+    except json.JSONDecodeError as e:
+        raise UsageError(f"{path} is not JSON: {e.msg} at line {e.lineno}", hint) from None
+    if not isinstance(raw, dict) or raw.get("schema") != schema:
+        raise UsageError(f"{path} is no {what} of schema {schema}", hint)
+    return raw
+
+
+def _plan(raw: dict[str, Any], path: Path) -> Plan:
+    try:
+        steps = tuple(_step(s) for s in raw.pop("steps"))
+        left = tuple(Left(**x) for x in raw.pop("left"))
+        asked = tuple(raw.pop("asked"))
+        return Plan(steps=steps, left=left, asked=asked, **raw)
+    except (KeyError, TypeError, AttributeError) as e:
+        raise UsageError(f"{path} is a damaged plan: {e}") from None
+
+
+def _step(raw: dict[str, Any]) -> Step:
+    """A step of a file; lists become tuples again."""
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+    return Step(**given)
+
+
+def script(plan: Plan) -> str:
+    """The plan as a script for psql: stops at the first error, bounds every wait for a lock."""
+    lines = [
+        *_comment(
+            f"{plan.database}: {len(plan.steps)} steps, made {plan.made_at} by pgtv "
+            f"{plan.pgtv_version}"
+        ),
+        "\\set ON_ERROR_STOP on",
+        "SET lock_timeout = '2s';",
+    ]
+    for number, step in enumerate(plan.steps, 1):
+        lines += ["", *_comment(f"{number}. {step.title}")]
+        if step.role:
+            lines += _comment(f"as {step.role}")
+        for lock in step.locks:
+            lines += _comment(f"takes {lock}")
+        if step.note:
+            lines += _comment(step.note)
+        lines += step.statements
+        lines += _comment(
+            "undo: " + " ".join(step.undo) if step.undo else "undo: none, it cannot be taken back"
+        )
+    for left in plan.left:
+        lines += ["", *_comment(f"left alone: {left.finding}: {left.why}")]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return [
+        "-- " + line
+        for part in text.splitlines()
+        for line in textwrap.wrap(part, 96, break_long_words=False, break_on_hyphens=False)
+    ]
+
+
+def units(statements: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Statements as they have to run together: a transaction block, or one alone.
+
+    Comments alone are left out. Raises UsageError for a block that never ends.
+    """
+    block: list[str] = []
+    for statement in statements:
+        if not _code(statement):
+            continue
+        word = _code(statement).rstrip("; ").upper()
+        if block:
+            block.append(statement)
+            if word in ("COMMIT", "END"):
+                yield tuple(block)
+                block = []
+        elif word in ("BEGIN", "START TRANSACTION"):
+            block = [statement]
+        else:
+            yield (statement,)
+    if block:
+        raise UsageError("a step begins a transaction and does not end it")
+
+
+def _code(statement: str) -> str:
+    """A statement without its leading comment lines."""
+    lines = statement.strip().splitlines()
+    while lines and (not lines[0].strip() or lines[0].lstrip().startswith("--")):
+        lines.pop(0)
+    return "\n".join(lines).strip()

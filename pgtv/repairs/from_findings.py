@@ -1,0 +1,188 @@
+"""From findings to a plan: the very statements that doctor prints, ordered and without repetitions.
+
+Refreshes are taken out of the findings' remedies and put once at the end, for the rows are right only
+after registrations and triggers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from pgtv import __version__
+from pgtv.catalog import dialects
+from pgtv.catalog.dialects.base import Dialect
+from pgtv.checks.examine import Examination
+from pgtv.checks.registry import all_checks
+from pgtv.finding import Finding, Severity
+from pgtv.graph.edges import Edges, edges
+from pgtv.plan import PHASES, Left, Plan, Step
+
+_PHASE_OF = {"installation": "installation", "metadata": "registration", "triggers": "triggers"}
+_GUARD = "SET lock_timeout"
+
+
+def build(
+    examination: Examination,
+    phases: frozenset[str] = frozenset(),
+    named: tuple[str, ...] = (),
+    *,
+    rebuild: bool = False,
+) -> Plan:
+    """A plan for the findings above info.
+
+    phases: only these of plan.PHASES; empty for all. named: ids of findings, or names of TVIEWs
+    that a finding must touch; empty for all. A remedy that a person has to decide about is planned
+    only when its finding is named by id. rebuild: rows are brought by the extension's own refresh,
+    which keeps readers waiting; without it they are left alone and said so.
+    """
+    snapshot = examination.snapshot
+    dialect = dialects.named(snapshot.extension.generation)
+    graph = edges(snapshot)
+    steps: list[Step] = []
+    left: list[Left] = []
+    refreshed: dict[str, set[str]] = {}
+    for finding in _chosen(examination, named):
+        phase = _phase(finding)
+        if phases and phase not in phases and not (phase != "rows" and "rows" in phases):
+            continue
+        why = _why_not(finding, dialect, named)
+        if why:
+            left.append(Left(finding.id, why))
+            continue
+        statements, refreshes = _split(finding, dialect, graph)
+        for table in refreshes:
+            refreshed.setdefault(table, set()).add(finding.id)
+        if statements and (not phases or phase in phases):
+            steps.append(_step(finding, phase, statements))
+    if refreshed and (not phases or "rows" in phases):
+        rows = list(_row_steps(refreshed, dialect, graph))
+        if rebuild:
+            steps += rows
+        else:
+            left += [
+                Left(f"rows of {step.tviews[0]}", "readers would wait: --strategy rebuild does it")
+                for step in rows
+            ]
+    return Plan(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        pgtv_version=__version__,
+        database=snapshot.server.database,
+        database_oid=snapshot.server.database_oid,
+        system_identifier=snapshot.server.system_identifier,
+        generation=snapshot.extension.generation,
+        steps=tuple(_merged(sorted(steps, key=lambda s: PHASES.index(s.phase)))),
+        left=tuple(left),
+        asked=tuple(sorted(phases)) + named,
+    )
+
+
+def _chosen(examination: Examination, named: tuple[str, ...]) -> Iterator[Finding]:
+    """Causes only, unless a consequence is named: it mostly goes with its cause."""
+    for finding in examination.findings:
+        touches = {finding.id, finding.object, *finding.affects}
+        if named and not touches & set(named):
+            continue
+        if finding.severity is Severity.INFO and finding.id not in named:
+            continue
+        if finding.caused_by is None or finding.id in named:
+            yield finding
+
+
+def _phase(finding: Finding) -> str:
+    check = all_checks().get(finding.check)
+    if check is None:
+        return "other"
+    return "rows" if check.group == "contents" else _PHASE_OF.get(check.group, "other")
+
+
+def _why_not(finding: Finding, dialect: Dialect, named: tuple[str, ...]) -> str | None:
+    if finding.severity is Severity.UNKNOWN:
+        return "unknown: it could not be looked at"
+    if finding.remedy is None or not finding.remedy.sql:
+        note = finding.remedy.note if finding.remedy else None
+        return note or "nothing here cures it; see its page"
+    if not dialect.acts:
+        return f"pgtv only looks at catalogs of the generation {dialect.name}"
+    if finding.remedy.decide and finding.id not in named:
+        return f"{finding.remedy.decide} To do it: pgtv repair '{finding.id}'"
+    return None
+
+
+def _split(
+    finding: Finding, dialect: Dialect, graph: Edges
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(statements without refreshes and guards, tables to refresh)."""
+    assert finding.remedy
+    labels = {dialect.refresh(t.label): t.label for t in graph.tviews.values()}
+    statements = tuple(
+        s for s in finding.remedy.sql if s not in labels and not s.startswith(_GUARD)
+    )
+    return statements, tuple(labels[s] for s in finding.remedy.sql if s in labels)
+
+
+def _step(finding: Finding, phase: str, statements: tuple[str, ...]) -> Step:
+    remedy = finding.remedy
+    assert remedy
+    return Step(
+        phase=phase,
+        title=finding.title,
+        statements=statements,
+        cures=(finding.id,),
+        role=remedy.role,
+        locks=remedy.locks,
+        # only statements can be run again; words are for people
+        undo=(remedy.undo,) if remedy.undo and remedy.undo.rstrip().endswith(";") else None,
+        note=remedy.note,
+        tviews=finding.affects,
+    )
+
+
+def _row_steps(refreshed: dict[str, set[str]], dialect: Dialect, graph: Edges) -> Iterator[Step]:
+    """One refresh for each TVIEW that no other refresh reaches, upstream first."""
+    by_label = {t.label: t for t in graph.tviews.values()}
+    covered: set[str] = set()
+    for label in _upstream_first(refreshed, graph):
+        if label in covered:
+            continue
+        reached = tuple(t.label for t in graph.affected([by_label[label].table_oid]))
+        covered.update(reached)
+        cures = {f for r in reached for f in refreshed.get(r, ())}
+        yield Step(
+            phase="rows",
+            title=f"Bring the rows of {label} up to date",
+            statements=(dialect.refresh(label),),
+            cures=tuple(sorted(cures)),
+            role=f"owner of {label}",
+            locks=tuple(f"ACCESS EXCLUSIVE on {r}" for r in reached),
+            undo=None,
+            note="Blocks readers and writers of these TVIEWs until it ends.",
+            tviews=reached,
+        )
+
+
+def _upstream_first(labels: Iterable[str], graph: Edges) -> list[str]:
+    by_label = {t.label: t.table_oid for t in graph.tviews.values()}
+    wanted = [x for x in labels if x in by_label]
+    return sorted(wanted, key=lambda x: (len(graph.upstream([by_label[x]])), x))
+
+
+def _merged(steps: Iterable[Step]) -> Iterator[Step]:
+    """Steps with the same statements are one: several findings, one cure."""
+    from dataclasses import replace
+
+    seen: dict[tuple[str, ...], int] = {}
+    merged: list[Step] = []
+    for step in steps:
+        if step.statements in seen:
+            i = seen[step.statements]
+            merged[i] = replace(
+                merged[i],
+                cures=tuple(dict.fromkeys((*merged[i].cures, *step.cures))),
+                locks=tuple(dict.fromkeys((*merged[i].locks, *step.locks))),
+                tviews=tuple(dict.fromkeys((*merged[i].tviews, *step.tviews))),
+            )
+        else:
+            seen[step.statements] = len(merged)
+            merged.append(step)
+    yield from merged

@@ -1,0 +1,170 @@
+"""repair end to end: shown, saved, applied, refused, interrupted, undone, on the real extension."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from servers import Database, until
+
+DROP_ROW = "DROP TRIGGER trg_tview_row_customer_on_public_tb_customer ON public.tb_customer"
+DISABLE = "ALTER TABLE public.tb_category DISABLE TRIGGER ALL"
+RENAMED = "UPDATE public.tb_customer SET name = 'missed' WHERE pk_customer = 1"
+
+
+def test_nothing_to_do(shop: Database) -> None:
+    done = shop.pgtv("repair")
+    assert done.returncode == 0, done.stderr
+    assert "0 steps" in done.stdout
+
+
+def test_dry_run_is_a_script_for_psql_and_writes_nothing(shop: Database) -> None:
+    shop.sql(f"{DROP_ROW}; {DISABLE}; {RENAMED}")
+    done = shop.pgtv("repair", "--strategy", "rebuild")
+    assert done.returncode == 1, done.stderr
+    assert shop.pgtv("doctor", "--only", "triggers").returncode == 2, "a dry run wrote"
+    shop.sql(done.stdout)
+    assert shop.pgtv("doctor", "--only", "triggers", "--only", "metadata").returncode == 0
+    assert shop.sql("SELECT data->>'name' FROM public.tv_customer WHERE pk_customer = 1") == (
+        "missed\n"
+    )
+
+
+def test_apply_cures_checks_again_and_leaves_a_receipt(shop: Database, tmp_path: Path) -> None:
+    shop.sql(f"{DROP_ROW}; {DISABLE}; {RENAMED}")
+    receipt = tmp_path / "receipt.json"
+    args = ("repair", "--apply", "--strategy", "rebuild", "--receipt", str(receipt))
+    done = shop.pgtv(*args)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "checked again" in done.stderr
+    written = json.loads(receipt.read_text())
+    assert written["schema"] == "pgtv.receipt/1"
+    assert written["outcome"] == "complete"
+    assert all(d["outcome"] == "done" for d in written["done"])
+    assert receipt.stat().st_mode & 0o077 == 0, "others may not read it"
+    assert shop.pgtv("doctor", "--only", "triggers").returncode == 0
+
+
+def test_rows_are_left_alone_unless_asked_for(shop: Database, tmp_path: Path) -> None:
+    shop.sql(f"{DROP_ROW}; {RENAMED}")
+    done = shop.pgtv("repair", "--apply", "--receipt", str(tmp_path / "r.json"))
+    assert done.returncode == 1
+    assert "left alone: rows of public.tv_customer" in done.stderr
+
+
+def test_a_saved_plan_is_applied_only_to_the_state_that_it_was_made_for(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop.sql(DROP_ROW)
+    plan = tmp_path / "plan.json"
+    assert shop.pgtv("repair", "triggers", "-o", str(plan)).returncode == 1
+    shop.sql(DISABLE)
+    done = shop.pgtv("repair", "--plan", str(plan), "--apply")
+    assert done.returncode == 3
+    assert "another state of the database" in done.stderr
+    assert shop.pgtv("repair", "triggers", "-o", str(plan)).returncode == 1
+    args = ("repair", "--plan", str(plan), "--apply", "--receipt", str(tmp_path / "r.json"))
+    shop.pgtv(*args)
+    assert shop.pgtv("doctor", "--only", "triggers").returncode == 0
+
+
+def test_what_a_person_must_decide_is_not_planned_unless_named(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop.sql(
+        "BEGIN; UPDATE public.tb_product SET name = 'u' WHERE pk_product = 1;"
+        " PREPARE TRANSACTION 'decide';"
+    )
+    done = shop.pgtv("repair")
+    assert "\nROLLBACK PREPARED" not in done.stdout
+    assert "left alone: prepared-unlogged:decide" in done.stdout
+    receipt = str(tmp_path / "r.json")
+    args = ("repair", "prepared-unlogged:decide", "--apply", "--receipt", receipt)
+    assert shop.pgtv(*args).returncode == 0
+    assert shop.sql("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'decide'") == "0\n"
+
+
+def test_only_one_applier_at_a_time(shop: Database, tmp_path: Path) -> None:
+    from pgtv.applying import APPLIER_LOCK
+
+    shop.sql(DROP_ROW)
+    with shop.connect() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", (APPLIER_LOCK,))
+        done = shop.pgtv("repair", "triggers", "--apply", "--receipt", str(tmp_path / "r.json"))
+        assert done.returncode == 3
+        assert "another pgtv" in done.stderr
+    assert shop.pgtv("doctor", "--only", "trigger-missing").returncode == 2
+
+
+def test_a_lock_held_elsewhere_stops_it_cleanly_and_the_next_run_ends_right(
+    shop: Database, tmp_path: Path
+) -> None:
+    shop.sql(DROP_ROW)
+    args = ("repair", "triggers", "--apply", "--lock-timeout", "50ms", "--receipt")
+    with shop.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE public.tb_customer IN ROW EXCLUSIVE MODE")
+        done = shop.pgtv(*args, str(tmp_path / "r.json"))
+        assert done.returncode == 3
+        assert "55P03" in done.stderr
+        assert "again in" in done.stdout, "it was tried more than once"
+        holder.rollback()
+    assert json.loads((tmp_path / "r.json").read_text())["outcome"] == "failed"
+    shop.pgtv(*args, str(tmp_path / "r2.json"))
+    assert shop.pgtv("doctor", "--only", "triggers").returncode == 0
+
+
+def test_sigint_cancels_on_the_server(shop: Database, tmp_path: Path) -> None:
+    shop.sql(DROP_ROW)
+    with shop.connect(autocommit=False) as holder, shop.connect() as watcher:
+        holder.execute("LOCK TABLE public.tb_customer IN ROW EXCLUSIVE MODE")
+        running = subprocess.Popen(
+            [sys.executable, "-m", "pgtv", "repair", "triggers", "--apply",
+             "--lock-timeout", "60s", "--receipt", str(tmp_path / "r.json")],
+            env=shop.server.env(shop.name), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgtv'"
+            " AND wait_event_type = 'Lock'"
+        )
+        until(lambda: watcher.execute(waiting).fetchone() == (1,))
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 130
+        gone = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgtv'"
+        until(lambda: watcher.execute(gone).fetchone() == (0,))
+        holder.rollback()
+    assert json.loads((tmp_path / "r.json").read_text())["outcome"] == "interrupted"
+
+
+def test_undo(shop: Database, tmp_path: Path) -> None:
+    shop.sql("ALTER TABLE public.tb_category DISABLE TRIGGER ALL")
+    receipt = tmp_path / "r.json"
+    shop.pgtv("repair", "triggers", "--apply", "--receipt", str(receipt))
+    assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 0
+    done = shop.pgtv("repair", "--undo", str(receipt))
+    assert done.returncode == 0, done.stderr
+    if "DISABLE TRIGGER" not in done.stdout:
+        pytest.fail(f"enabling a trigger can be taken back:\n{done.stdout}")
+    args = ("repair", "--undo", str(receipt), "--apply", "--receipt", str(tmp_path / "u.json"))
+    shop.pgtv(*args)
+    assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--plan", "{tmp}/nothing.json", "--apply"), "does not exist"),
+        (("--undo", "{tmp}/bad.json"), "not JSON"),
+        (("tv_nothing",), "tv_nothing"),
+        (("--from", "{tmp}/bad.json"), "not JSON"),
+    ],
+)
+def test_bad_input(shop18: Database, tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    (tmp_path / "bad.json").write_text("{oops")
+    done = shop18.pgtv("repair", *(a.format(tmp=tmp_path) for a in args))
+    assert done.returncode == 3
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
