@@ -1,18 +1,18 @@
-"""A TVIEW's plan leaves out, or gets wrong, what its backing view reads.
+"""A TVIEW's plan is wrong in itself: OIDs, paths or embeds do not fit its relations.
 
 Meaning:
-    The plan lists each relation that the definition reads, how changed rows of it lead to the TVIEW's
-    rows, and the TVIEWs that it embeds. It disagrees with what PostgreSQL recorded of the backing
-    view: a relation is missing, an OID belongs to another relation than the name beside it or to
-    none, a path or an embed is missing, or a relation is listed that is no longer read.
+    The plan lists each relation that the definition reads, by name and OID, how changed rows of it
+    lead to the TVIEW's rows, and the TVIEWs that it embeds. Here an OID belongs to another relation
+    than the name beside it or to none, a path or an embed is missing, or the table that a function
+    was declared to read is not listed. An edited catalog and a restore without its triggers leave
+    such plans. (Whether the plan lists what the view reads is reads-disagree's question.)
 
 Impact:
-    Triggers fire, the library finds nothing in the plan for their table, and the write succeeds
+    Triggers fire, the library finds no way from their table to the rows, and the write succeeds
     without reaching the TVIEW. The extension's health check sees at most orphaned triggers.
 
 Diagnosis:
-    The plan's relations are compared with pg_depend of the backing view, followed through plain
-    views, and with the functions' declared reads; its paths and embeds with its relations.
+    The OIDs are looked up in pg_class, the relations in the plan's own paths and embeds.
 
 Mitigation:
     Re-registering derives the plan from the backing view; a refresh brings the rows missed.
@@ -36,22 +36,15 @@ def run(context: Context) -> Iterator[Finding]:
         if tview.plan_error or not isinstance(tview.plan, dict) or not view or view.kind != "v":
             continue
         wrong = list(_wrong(context, tview))
-        superfluous = list(_superfluous(context, tview))
-        if not wrong and not superfluous:
+        if not wrong:
             continue
         yield context.finding(
             tview.label,
-            f"The plan of {tview.label} disagrees with what its backing view reads: "
-            + (
-                "writes to some of it do not reach the TVIEW, silently."
-                if wrong
-                else "it lists what is no longer read."
-            ),
-            severity=Severity.CRITICAL if wrong else Severity.WARNING,
-            effect=Effect.ROWS_WRONG if wrong else Effect.RISK,
+            f"The plan of {tview.label} is wrong in itself: writes to some of what it reads do not "
+            "reach it, silently.",
             affects=context.affected(tview.table_oid),
-            evidence=[*wrong, *superfluous],
-            remedy=reregister(context, tview, refresh=bool(wrong)),
+            evidence=wrong,
+            remedy=reregister(context, tview, refresh=True),
         )
 
 
@@ -59,13 +52,9 @@ def _wrong(context: Context, tview: Tview) -> Iterator[dict[str, Any]]:
     snapshot, plan = context.snapshot, tview.plan
     tables = plan.get("tables", ())
     planned = {t["relid"] for t in tables}
-    for oid, columns in relations_read(context, tview.view_oid).items():
-        # of a relation that is only named, not a column read, the extension may plan nothing
-        if columns and oid not in planned:
-            yield {"read": snapshot.name_of(oid), "plan": "does not list it"}
-    for _, oid in tview.function_reads:
-        if oid and oid not in planned:
-            yield {"read by a function": snapshot.name_of(oid), "plan": "does not list it"}
+    for _, declared in tview.function_reads:
+        if declared and declared not in planned:
+            yield {"read by a function": snapshot.name_of(declared), "plan": "does not list it"}
     for table in tables:
         relation = snapshot.by_oid.get(table["relid"])
         if relation is None:
@@ -94,24 +83,15 @@ def _has_paths(context: Context) -> bool:
     return context.snapshot.extension.generation == "current"
 
 
-def _superfluous(context: Context, tview: Tview) -> Iterator[dict[str, Any]]:
-    read = set(relations_read(context, tview.view_oid))
-    read |= {oid for _, oid in tview.function_reads if oid}
-    for table in tview.plan.get("tables", ()):
-        relation = context.snapshot.by_oid.get(table["relid"])
-        if relation and table["relid"] not in read and not _elsewhere(context, tview, table):
-            yield {"plan": relation.qualified, "view": "does not read it"}
-
-
 CHECK = Check(
     id="plan-disagrees",
-    title="A plan disagrees with what its view reads",
+    title="A plan is wrong: writes do not reach the TVIEW",
     group="metadata",
     severity=Severity.CRITICAL,
     effect=Effect.ROWS_WRONG,
     run=run,
     needs=("tviews", "relations", "reads"),
-    consequence_of=("view-mismatch", "table-mismatch", "changed-since", "registration-missing"),
+    consequence_of=("view-mismatch", "table-mismatch", "registration-missing", "reads-disagree"),
     generations=GENERATIONS,
     provoke=Provoke(
         near_miss="ALTER TABLE public.tb_customer ADD COLUMN phone text;"

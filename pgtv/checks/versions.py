@@ -1,0 +1,24 @@
+"""What the release names and catalog revisions of library, SQL and control file say; no check."""
+
+from __future__ import annotations
+
+import re
+
+from pgtv.catalog.dialects.registering import REVISIONS
+from pgtv.checks.declare import Context
+
+
+def required_revision(context: Context) -> int | None:
+    """The catalog revision that the library insists on; None for releases not known."""
+    return REVISIONS.get(context.snapshot.extension.library_version or "")
+
+
+def newer(version: str | None, than: str | None) -> bool:
+    """Whether one release name is later than another, by the numbers in it."""
+    return bool(version and than) and _numbers(version) > _numbers(than)
+
+
+def _numbers(version: str | None) -> list[int]:
+    # a release without a beta suffix comes after all its betas
+    found = [int(n) for n in re.findall(r"\d+", version or "")[:6]]
+    return found if len(found) > 3 else [*found, 10**9]
