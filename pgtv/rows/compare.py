@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pgtv.rows import paths, statements
@@ -27,11 +28,23 @@ Progress = Callable[[int, int], None]  # rows compared so far, rows expected
 
 @dataclass(frozen=True)
 class Wanted:
-    """How to compare: `fast` looks at logical hashes first; `sample` is (parts of a million, seed)."""
+    """How to compare.
+
+    fast: look at logical hashes first. sample: (parts of a million, seed); sample_rows: about so
+    many rows instead, by the table's estimate. limit: differing rows to bring.
+    """
 
     fast: bool = False
     sample: tuple[int, int] | None = None
+    sample_rows: int = 0
     limit: int = 20
+
+    def for_estimate(self, rows: float) -> Wanted:
+        """The same with `sample_rows` as a share of a table of about `rows` rows."""
+        if not self.sample or not self.sample_rows:
+            return self
+        share = 1_000_000 if rows <= 0 else min(round(self.sample_rows / rows * 1e6) + 1, 1_000_000)
+        return replace(self, sample=(share, self.sample[1]), sample_rows=0)
 
     @property
     def mode(self) -> str:
@@ -57,6 +70,7 @@ def compare(
 ) -> Result:
     """The verdict on one TVIEW. Raises psycopg.Error for what the server refuses."""
     started = time.monotonic()
+    wanted = wanted.for_estimate(subject.estimate)
     base = _base(evaluation, subject, wanted.mode)
     if stopped := refused(evaluation, subject):
         return Result(**base, state=State.UNKNOWN, **stopped)
@@ -174,9 +188,7 @@ def _count(
     return any(kinds.get(k) for k in KINDS), by_image
 
 
-def _kinds(
-    evaluation: Evaluation, subject: Subject, part: Part, by_image: bool
-) -> dict[int, int]:
+def _kinds(evaluation: Evaluation, subject: Subject, part: Part, by_image: bool) -> dict[int, int]:
     query = statements.count(subject, part, exact_keys=by_image)
     return {k: int(n) for k, n in map(json.loads, evaluation.ask(subject, query))}
 
@@ -197,7 +209,7 @@ def _parts(evaluation: Evaluation, subject: Subject, wanted: Wanted) -> list[Par
     step = (high - low + 1) / pieces
     cuts = [low + round(step * i) for i in range(1, pieces)]
     ends: list[int | None] = [None, *cuts, None]
-    parts = [Part(a, b, nulls=a is None) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [Part(a, b, nulls=a is None) for a, b in itertools.pairwise(ends)]
     middle = Part(cuts[0], cuts[1] if len(cuts) > 1 else high + 1)
     one, all_ = (_cost(evaluation, subject, p) for p in (middle, Part()))
     return parts if one * len(parts) <= all_ * CHUNK_OVERHEAD else [whole]
@@ -226,5 +238,3 @@ def refusal(error: psycopg.Error) -> tuple[str, str | None, tuple[str, ...]]:
     if code == "55P03":
         return reason, "somebody holds the table: pgtv doctor --only waits", ()
     return f"the definition could not be evaluated: {reason}", None, ()
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pgtv.catalog import dialects
+from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.edges import edges
@@ -30,6 +31,7 @@ def as_findings(snapshot: Snapshot, results: Iterable[Result]) -> Iterable[Findi
     for r in results:
         if r.state in (State.EQUAL, State.SKIPPED):
             continue
+        reached = tuple(t.label for t in affected.affected([r.table_oid]))
         yield Finding(
             id=f"{CHECK}:{r.tview}",
             check=CHECK,
@@ -38,19 +40,21 @@ def as_findings(snapshot: Snapshot, results: Iterable[Result]) -> Iterable[Findi
             object=r.tview,
             title=_TITLE[r.state],
             detail=_detail(r),
-            affects=tuple(t.label for t in affected.affected([r.table_oid])),
+            affects=reached,
             needs=r.needs,
             evidence=tuple(_evidence(r)),
-            remedy=None if r.state is not State.DIFFERS else remedy(dialect, r.tview),
+            # the nearest one that it reads, cured first, takes this one along
+            caused_by=f"{CHECK}:{r.wrong_upstream[0]}" if r.wrong_upstream else None,
+            remedy=remedy(dialect, r.tview, reached) if r.state is State.DIFFERS else None,
         )
 
 
-def remedy(dialect: dialects.Dialect, table: str) -> Remedy:
-    """The cure of drift that every release has: it blocks."""
+def remedy(dialect: Dialect, table: str, affects: tuple[str, ...]) -> Remedy:
+    """The cure of drift that every release has: it blocks, and takes `affects` along."""
     return Remedy(
         sql=("SET lock_timeout = '2s';", dialect.refresh(table)),
         role=f"owner of {table}",
-        locks=(f"ACCESS EXCLUSIVE on {table}",),
+        locks=(f"ACCESS EXCLUSIVE on {', '.join(affects)}",),
         note="Readers wait until it ends. It corrects the rows, not what made them wrong:"
         " cure that first, or they will differ again.",
     )
@@ -78,7 +82,8 @@ def _detail(r: Result) -> str:
         for n, kind in ((r.missing, "missing"), (r.extra, "extra"), (r.changed, "changed"))
         if n
     )
-    text = f"{r.tview} differs from its definition in {r.differing} rows: {counts}."
+    rows = "1 row" if r.differing == 1 else f"{r.differing:,} rows"
+    text = f"{r.tview} differs from its definition in {rows}: {counts}."
     if r.wrong_upstream:
         text += f" It reads {', '.join(r.wrong_upstream)}, which differs too: cure that first."
     if r.apart:

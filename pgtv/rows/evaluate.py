@@ -156,7 +156,7 @@ def evaluation(
         owner: choose_role(who, owner, superuser, target.role)
         for owner, superuser in owners.items()
     }
-    _refuse_superusers(connection, target, who)
+    _refuse_superusers(connection, target)
     mode = "READ ONLY" if who.confined else "READ WRITE"
     connection.execute(f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ {mode}".encode())
     try:
@@ -171,7 +171,7 @@ def evaluation(
             connection.execute("ROLLBACK")
 
 
-def _refuse_superusers(connection: psycopg.Connection[Any], target: Target, who: Login) -> None:
+def _refuse_superusers(connection: psycopg.Connection[Any], target: Target) -> None:
     """--role must not bring back what this module keeps out."""
     if target.role is None:
         return
@@ -197,7 +197,7 @@ def _pin(connection: psycopg.Connection[Any], target: Target) -> None:
         "statement_timeout": target.statement_timeout, "lock_timeout": target.lock_timeout,
         "idle_in_transaction_session_timeout": "10min",
     }  # fmt: skip
-    statements = [sql.SQL("SET LOCAL search_path = pg_catalog, pg_temp")]
+    statements: list[sql.Composable] = [sql.SQL("SET LOCAL search_path = pg_catalog, pg_temp")]
     statements += [
         sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(k), sql.Literal(v))
         for k, v in settings.items()
@@ -205,9 +205,7 @@ def _pin(connection: psycopg.Connection[Any], target: Target) -> None:
     connection.execute(sql.SQL("; ").join(statements))
 
 
-def _functions(
-    connection: psycopg.Connection[Any], who: Login, roles: list[str]
-) -> dict[str, str]:
+def _functions(connection: psycopg.Connection[Any], who: Login, roles: list[str]) -> dict[str, str]:
     """One function a role; event triggers of the database have no business with them."""
     statements = []
     if who.superuser and who.version_num >= _EVENT_TRIGGERS_SINCE:

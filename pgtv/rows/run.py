@@ -18,6 +18,7 @@ from pgtv.graph.edges import edges
 from pgtv.graph.select import tview_edges
 from pgtv.rows import compare, evaluate, statements
 from pgtv.rows.compare import Wanted
+from pgtv.rows.recorded import latest
 from pgtv.rows.result import Difference, Fault, Result, State
 from pgtv.rows.subject import Subject, subjects
 from pgtv.rows.upstream import Node, Walk
@@ -77,9 +78,7 @@ def verify_all(plan: Plan) -> list[Result]:
     return _with_upstream(plan.snapshot, [done[t.table_oid] for t in plan.tviews])
 
 
-def _parallel(
-    plan: Plan, run: _Run, open_: Sequence[Tview], started: float
-) -> dict[int, Result]:
+def _parallel(plan: Plan, run: _Run, open_: Sequence[Tview], started: float) -> dict[int, Result]:
     done: dict[int, Result] = {}
     queue = list(reversed(open_))
     with ThreadPoolExecutor(plan.jobs) as pool:
@@ -144,9 +143,9 @@ class _Run:
         import psycopg
 
         if subject.problem or (subject.unlogged and self.who.in_recovery):
-            reason = subject.problem or "it is UNLOGGED: a standby has no rows of it"
+            why = subject.problem or "it is UNLOGGED: a standby has no rows of it"
             hint = "see: pgtv doctor" if subject.problem else "verify it on the primary"
-            return replace(base, reason=reason, hint=hint)
+            return replace(base, reason=why, hint=hint)
         started = time.monotonic()
 
         def progress(done: int, expected: int) -> None:
@@ -169,8 +168,8 @@ class _Run:
                 finally:
                     self.sessions.discard(connection)
         except psycopg.Error as e:
-            reason, hint, needs = compare.refusal(e)
-            return replace(base, reason=reason, hint=hint, needs=needs)
+            refused, advice, needs = compare.refusal(e)
+            return replace(base, reason=refused, hint=advice, needs=needs)
         except NotPossible as e:
             return replace(base, reason=e.message, hint=e.hint, needs=("a login without powers",))
         except PgtvError as e:
@@ -198,9 +197,7 @@ def _faulted(difference: Difference, node: Node | None) -> Difference:
     return replace(difference, fault=fault, inherited_from=node.wrong_below)
 
 
-def upstream_of(
-    snapshot: Snapshot, known: dict[int, Subject], subject: Subject
-) -> list[Subject]:
+def upstream_of(snapshot: Snapshot, known: dict[int, Subject], subject: Subject) -> list[Subject]:
     """The subject and every TVIEW that it reads, directly or not."""
     upstream, _ = tview_edges(edges(snapshot))
     found = {subject.tview.table_oid: subject}
@@ -219,27 +216,23 @@ def _with_upstream(snapshot: Snapshot, results: list[Result]) -> list[Result]:
     if not wrong:
         return results
     upstream, _ = tview_edges(edges(snapshot))
-    return [
-        replace(r, wrong_upstream=tuple(sorted(_names(upstream, wrong, r.table_oid))))
-        for r in results
-    ]
+    return [replace(r, wrong_upstream=tuple(_names(upstream, wrong, r.table_oid))) for r in results]
 
 
-def _names(
-    upstream: dict[int, frozenset[int]], wrong: dict[int, str], oid: int
-) -> Iterable[str]:
-    seen: set[int] = set()
-    pending = [oid]
-    while pending:
-        for above in upstream.get(pending.pop(), ()):
-            if above not in seen:
-                seen.add(above)
-                pending.append(above)
-    return [wrong[o] for o in seen - {oid} if o in wrong]
+def _names(upstream: dict[int, frozenset[int]], wrong: dict[int, str], oid: int) -> Iterable[str]:
+    """The wrong TVIEWs above one, nearest first."""
+    seen = {oid: None}
+    edge = [oid]
+    while edge:
+        edge = sorted({o for e in edge for o in upstream.get(e, ())} - set(seen))
+        seen |= dict.fromkeys(edge)
+    return [wrong[o] for o in seen if o != oid and o in wrong]
 
 
 def oldest_first(snapshot: Snapshot, tviews: Sequence[Tview]) -> list[Tview]:
     """Those never verified first, then by age: what a budget reaches, next time it passes over."""
-    ages = {v.table_name: v.age_seconds for v in snapshot.verifications}
-    place = {t.table_oid: i for i, t in enumerate(tviews)}
-    return sorted(tviews, key=lambda t: (-ages.get(t.label, float("inf")), place[t.table_oid]))
+    last = latest(snapshot)
+    return sorted(
+        tviews,
+        key=lambda t: -last[t.table_oid].age_seconds if t.table_oid in last else float("-inf"),
+    )

@@ -27,6 +27,25 @@ SELECT n.oid IS NOT NULL AS present,
 FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
 """
 
+STANDING = """
+SELECT i.version, n.nspowner::pg_catalog.regrole::text AS owner,
+       i.system_identifier = c.system_identifier::text AND i.database_oid = d.oid AS here
+FROM pgtv.installation i
+JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
+JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+CROSS JOIN pg_catalog.pg_control_system() c
+"""
+
+# A restored copy brings the other database's records along; they stay, but no longer count.
+ADOPT = """\
+UPDATE pgtv.installation SET
+    system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c),
+    database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
+                     WHERE d.datname = pg_catalog.current_database());
+"""
+
+DROP = "DROP SCHEMA pgtv CASCADE;\n"
+
 _RECORD = """
 INSERT INTO pgtv.verification (table_name, table_oid, verified_at, lsn, mode, rows, differing,
                                duration_ms, system_identifier, database_oid)

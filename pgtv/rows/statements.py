@@ -71,7 +71,7 @@ def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> 
     """The first rows that differ, by key: `[kind, keys, definition's values, table's values]`."""
     order = ", ".join(f"COALESCE(q.t{i}, q.v{i})" for i in _key_positions(subject))
     if not by_equality(subject):
-        order = f"COALESCE({_texts_of(subject, 't', keys=True)}, {_texts_of(subject, 'v', keys=True)})"
+        order = f"COALESCE({_texts_of(subject, 't')}, {_texts_of(subject, 'v')})"
     keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
     return (
         f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}),"
@@ -134,6 +134,11 @@ def column_is(column: Column, value: str) -> Part:
     return Part(where=f"x.{column.sql} = {_typed(column, value)}")
 
 
+def possible(subject: Subject, part: Part) -> str:
+    """A query that fails where a predicate's value is none of its column's type; reads no row."""
+    return f"SELECT ''::text FROM {subject.table} x{_where(subject, part)} LIMIT 0"
+
+
 def _identity(subject: Subject, key: Sequence[str | None]) -> str:
     return " AND ".join(
         f"x.{c.sql} IS NULL" if v is None else f"x.{c.sql} = {_typed(c, v)}"
@@ -159,7 +164,7 @@ def _key_positions(subject: Subject) -> list[int]:
     return [subject.columns.index(k) for k in subject.keys]
 
 
-def _texts_of(subject: Subject, side: str, *, keys: bool) -> str:
+def _texts_of(subject: Subject, side: str) -> str:
     texts = ", ".join(f"q.{side}{i}::text" for i in _key_positions(subject))
     return f"ARRAY[{texts}]"
 
@@ -232,7 +237,7 @@ def _kinds(subject: Subject, part: Part, exact_keys: bool, *, columns: bool = Fa
 
 
 def _differs(subject: Subject, exact_keys: bool) -> str:
-    plain, imaged = [], []
+    plain, imaged = list[int](), list[int]()
     for i, c in enumerate(subject.columns):
         if c in subject.keys and (exact_keys or c.plain):
             continue  # equal, or they would not be a pair

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.rows import queries
+from pgtv.rows.recorded import may_differ
 
 if TYPE_CHECKING:
     import psycopg
@@ -79,7 +80,7 @@ class Subject:
         """Why its contents may rightly differ, or None."""
         if self.tview.time_dependent:
             return "time-dependent"
-        if self.tview.uncascaded and self.tview.uncascaded_policy == "warn":
+        if may_differ(self.tview):
             return "reads tables that it does not follow (policy warn)"
         return None
 

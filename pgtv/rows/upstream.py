@@ -38,6 +38,10 @@ class Source:
     keys: tuple[str, ...] = ()  # the columns that the query gives
 
 
+Key = tuple[str | None, ...]
+BaseRows = tuple[Source, tuple[Key, ...]]
+
+
 @dataclass(frozen=True)
 class Node:
     """A row of a TVIEW and everything below it."""
@@ -47,7 +51,7 @@ class Node:
     difference: Difference | None  # None: equal to its definition
     exists: bool = True
     problem: str | None = None
-    base: tuple[tuple[Source, tuple[tuple[str | None, ...], ...]], ...] = ()
+    base: tuple[BaseRows, ...] = ()
     upstream: tuple[Node, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -283,12 +287,13 @@ class Walk:
 
     def _below(
         self, subject: Subject, key: tuple[str | None, ...], row: dict[str, str | None]
-    ) -> tuple[list[tuple[Source, tuple[tuple[str | None, ...], ...]]], list[Node], tuple[str, ...]]:
+    ) -> tuple[list[BaseRows], list[Node], tuple[str, ...]]:
         import json
 
         import psycopg
 
-        base, nodes, unknown = [], list[Node](), list[str]()
+        base: list[BaseRows] = []
+        nodes, unknown = list[Node](), list[str]()
         planned = sources(self.snapshot, subject, key, row)
         if not planned:
             unknown.append(f"the plan of {subject.label} names no relation")

@@ -1,0 +1,122 @@
+"""`pgtv init`: the schema where pgtv keeps what has to outlive a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pgtv.cli.options import connected, connection_options
+from pgtv.errors import Exit, NotPossible
+from pgtv.session import Target
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+@click.command()
+@connection_options
+@click.option("--apply", is_flag=True, help="Run the statements; without it they are shown.")
+@click.option("--drop", is_flag=True, help="Drop the schema and everything in it instead.")
+def init(target: Target, apply: bool, drop: bool) -> int:
+    """Show, make or drop the schema pgtv.
+
+    It keeps when which TVIEW was verified, and with what result. Nothing else creates it, and every
+    command that looks works without it. Without --apply nothing is written: the SQL is printed as it
+    would run, and runs in psql as it stands.
+    """
+    from pgtv.rows.state import script
+
+    with connected(target, read_only=not apply) as connection:
+        found = _found(connection)
+        if drop:
+            return _drop(connection, found, apply)
+        if found is not None:
+            return _standing(connection, found, apply)
+        text = script("install")
+        if not apply:
+            click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
+            click.echo("nothing was written; pgtv init --apply runs this", err=True)
+            return Exit.HEALTHY
+        _refuse_standby(connection)
+        _transaction(connection, text)
+        click.echo("made the schema pgtv")
+        return Exit.HEALTHY
+
+
+def _standing(connection: psycopg.Connection[Any], found: dict[str, Any], apply: bool) -> int:
+    """The schema is there: say whose it is, and take a restored copy as this database's own."""
+    from pgtv.rows.state import ADOPT, VERSION
+
+    if found["version"] is None:
+        raise NotPossible(
+            "there is a schema pgtv that pgtv did not make",
+            "rename or drop it, then run this again",
+        )
+    if found["version"] > VERSION:
+        raise NotPossible(
+            f"the schema pgtv has version {found['version']}, this pgtv knows {VERSION}",
+            "use the newer pgtv",
+        )
+    if found["here"]:
+        click.echo(f"the schema pgtv is there, version {found['version']}, owner {found['owner']}")
+        return Exit.HEALTHY
+    click.echo("-- the schema pgtv was restored from another server or database", err=True)
+    if not apply:
+        click.echo(ADOPT)
+        click.echo("nothing was written; pgtv init --apply runs this", err=True)
+        return Exit.HEALTHY
+    _refuse_standby(connection)
+    _transaction(connection, ADOPT)
+    click.echo("the schema pgtv now belongs to this database; old records stay and do not count")
+    return Exit.HEALTHY
+
+
+def _drop(connection: psycopg.Connection[Any], found: dict[str, Any] | None, apply: bool) -> int:
+    from pgtv.rows.state import DROP
+
+    if found is None:
+        click.echo("there is no schema pgtv")
+        return Exit.HEALTHY
+    if found["version"] is None:
+        raise NotPossible("there is a schema pgtv that pgtv did not make", "it is left alone")
+    if not apply:
+        click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + DROP + "COMMIT;")
+        click.echo("nothing was written; pgtv init --drop --apply runs this", err=True)
+        return Exit.HEALTHY
+    _refuse_standby(connection)
+    _transaction(connection, DROP)
+    click.echo("dropped the schema pgtv")
+    return Exit.HEALTHY
+
+
+def _found(connection: psycopg.Connection[Any]) -> dict[str, Any] | None:
+    """What stands in this database: owner, version, whether it is of this database; None for nothing."""
+    from psycopg.rows import dict_row
+
+    from pgtv.rows.state import INSTALLED, STANDING
+
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(INSTALLED).fetchone()
+        if row is None or not row["present"]:
+            return None
+        if not row["ours"]:
+            return {"version": None}
+        return cursor.execute(STANDING).fetchone() or {"version": None}
+
+
+def _refuse_standby(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+    if row and row[0]:
+        raise NotPossible("this server is a standby", "run it on the primary")
+
+
+def _transaction(connection: psycopg.Connection[Any], text: str) -> None:
+    connection.execute("BEGIN READ WRITE")
+    try:
+        connection.execute(text.encode())
+        connection.execute("COMMIT")
+    except BaseException:
+        if not connection.closed:
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,309 @@
+"""`pgtv verify`: contents against definitions, row by row."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from pgtv.cli.options import (
+    color_wanted,
+    connection_options,
+    look,
+    output_option,
+    verbosity_options,
+    width,
+    write_output,
+)
+from pgtv.errors import Exit, UsageError
+from pgtv.session import Target
+
+if TYPE_CHECKING:
+    from pgtv.catalog.model import Snapshot, Tview
+    from pgtv.rows.compare import Wanted
+    from pgtv.rows.result import Result
+    from pgtv.rows.run import Moment
+
+STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was given
+
+
+@click.command()
+@connection_options
+@click.argument("tviews", metavar="[TVIEW]...", nargs=-1)
+@click.option("--exclude", multiple=True, metavar="TVIEW", help="Leave these out; may be repeated.")
+@click.option(
+    "--key", metavar="KEY",
+    help="Only this row of one TVIEW, and what it reads upstream: the key's value, a JSON array for "
+    "a key of several columns, or COLUMN=VALUE.",
+)  # fmt: skip
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="Compare logical hashes (1.0 equals 1.00); exactly only where they differ.",
+)
+@click.option("--sample", metavar="N%|ROWS", help="Only so many rows, by chance: 5% or 10000.")
+@click.option("--seed", type=int, metavar="N", help="Draw the same sample again.")
+@click.option("--budget", metavar="TIME", help="Begin no TVIEW after so long: 30s, 10min, 2h.")
+@click.option(
+    "--oldest-first",
+    is_flag=True,
+    help="Never verified ones first, then the oldest; with --budget it passes over all in turn.",
+)
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
+              help="TVIEWs at a time, each with a session of its own.")  # fmt: skip
+@click.option(
+    "--resume", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep what is finished in FILE, and begin where an earlier run with it ended.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(0), default=20, show_default=True, metavar="ROWS",
+              help="Differing rows of a TVIEW to show; all are counted.")  # fmt: skip
+@click.option(
+    "--format", "fmt", type=click.Choice(["human", "json", "html"]), default="human",
+    show_default=True, help="How to print the results.",
+)  # fmt: skip
+@output_option
+@verbosity_options
+@click.option("--no-record", is_flag=True, help="Do not write the result down in the schema pgtv.")
+@click.option("--unknown-ok", is_flag=True, help="What could not be told does not fail the run.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found; errors still exit 3.")
+@click.pass_context
+def verify(
+    context: click.Context,
+    target: Target,
+    tviews: tuple[str, ...],
+    exclude: tuple[str, ...],
+    key: str | None,
+    fast: bool,
+    sample: str | None,
+    seed: int | None,
+    budget: str | None,
+    oldest_first: bool,
+    jobs: int,
+    resume: Path | None,
+    limit: int,
+    fmt: str,
+    output: Path | None,
+    verbosity: int,
+    no_record: bool,
+    unknown_ok: bool,
+    exit_zero: bool,
+) -> int:
+    """Compare TVIEWs with their definitions, row by row.
+
+    TVIEW is a name or selector: tv_order, +tv_order (with what it reads), tv_order+ (with what reads
+    it); all without one. Each is compared in a snapshot of its own, as its owner and never with a
+    superuser's rights. Nothing is written but one record in the schema pgtv, where that exists.
+
+    Exit codes: 0 equal, 2 rows differ, 3 unknown or could not run.
+    """
+    if context.get_parameter_source("statement_timeout") is ParameterSource.DEFAULT:
+        target = replace(target, statement_timeout=STATEMENT_TIMEOUT)
+    parsed = None if budget is None else duration(budget)
+    snapshot = look(replace(target, role=None), None)
+    from pgtv.graph.select import select
+
+    chosen = select(snapshot, tviews, exclude)
+    if key is not None:
+        others = (fast, sample, budget, oldest_first, resume)
+        return _one_row(target, snapshot, tviews, chosen, key, fmt, output, any(others))
+    wanted = _wanted(fast, sample, seed, limit)
+    results, not_recorded = _run(
+        target, snapshot, chosen, wanted, parsed, oldest_first, jobs, resume, verbosity, no_record
+    )
+    write_output(_render(snapshot, results, not_recorded, fmt, output, verbosity), output)
+    from pgtv.rows.result import exit_code
+
+    code = exit_code(results)
+    if exit_zero or (unknown_ok and code is Exit.UNKNOWN):
+        return Exit.HEALTHY
+    return code
+
+
+def _run(
+    target: Target,
+    snapshot: Snapshot,
+    chosen: list[Tview],
+    wanted: Wanted,
+    budget: float | None,
+    oldest: bool,
+    jobs: int,
+    resume: Path | None,
+    verbosity: int,
+    no_record: bool,
+) -> tuple[list[Result], str | None]:
+    """Verify, showing progress and keeping what is finished; results, and why they are not recorded."""
+    from pgtv.rows import resume as runs
+    from pgtv.rows import state
+    from pgtv.rows.run import Plan, oldest_first, verify_all
+
+    tviews = oldest_first(snapshot, chosen) if oldest else chosen
+    finished = runs.load(resume, snapshot, wanted.mode) if resume else []
+    progress = _Progress(snapshot, tviews, verbosity)
+    kept: list[Result] = []
+
+    def on_result(result: Result) -> None:
+        kept.append(result)
+        progress.finished(result)
+        if resume:
+            runs.save(resume, snapshot, wanted.mode, kept)
+
+    plan = Plan(
+        snapshot, target, tviews, wanted, jobs, budget, progress.moment, on_result, finished
+    )
+    reason: str | None = "asked not to"
+    try:
+        results = verify_all(plan)
+    finally:
+        progress.close()
+        # what was finished before an interrupt is worth keeping too
+        if not no_record:
+            reason = state.record(replace(target, role=None), kept)
+    if resume and all(r.reason is None for r in results):
+        resume.unlink(missing_ok=True)  # complete: the next run begins anew
+    return results, reason
+
+
+def _one_row(
+    target: Target,
+    snapshot: Snapshot,
+    tviews: tuple[str, ...],
+    chosen: list[Tview],
+    key: str,
+    fmt: str,
+    output: Path | None,
+    others: bool,
+) -> int:
+    from pgtv.explain.row import render, render_json
+    from pgtv.rows.keyed import look_up
+
+    if others:
+        raise UsageError("--key goes with no other way of choosing rows", "leave those out")
+    if len(chosen) != 1 or not tviews:
+        raise UsageError("--key needs exactly one TVIEW", "as in: pgtv verify tv_order --key 17")
+    if fmt == "html":
+        raise UsageError("--key gives human or json", "leave --format html out")
+    report = look_up(target, snapshot, chosen[0], key)
+    write_output(render_json(report) if fmt == "json" else render(report), output)
+    return report.exit
+
+
+def _wanted(fast: bool, sample: str | None, seed: int | None, limit: int) -> Wanted:
+    from pgtv.rows.compare import Wanted
+
+    if sample is None:
+        if seed is not None:
+            raise UsageError("--seed belongs to --sample", "add --sample 5%")
+        return Wanted(fast, None, 0, limit)
+    import secrets
+
+    drawn = secrets.randbelow(2**31) if seed is None else seed
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", sample)
+    if not found or not float(found[1]) or (found[2] and float(found[1]) > 100):
+        raise UsageError(f"--sample {sample!r} is neither a share nor a number", "5% or 10000")
+    click.echo(f"sample drawn with --seed {drawn}", err=True)
+    if found[2]:
+        return Wanted(fast, (round(float(found[1]) * 10_000), drawn), 0, limit)
+    return Wanted(fast, (0, drawn), round(float(found[1])), limit)
+
+
+def duration(text: str) -> float:
+    """Seconds of a time as PostgreSQL writes it (seconds without a unit). Raises UsageError."""
+    units = {"": 1, "ms": 0.001, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text)
+    if not found or found[2] not in units:
+        raise UsageError(f"{text!r} is no time", "as in 30s, 10min or 2h")
+    return float(found[1]) * units[found[2]]
+
+
+def _render(
+    snapshot: Snapshot,
+    results: list[Result],
+    not_recorded: str | None,
+    fmt: str,
+    output: Path | None,
+    verbosity: int,
+) -> str:
+    if fmt == "json":
+        from pgtv.rows import document
+
+        return document.render(snapshot, results, not_recorded)
+    if fmt == "html":
+        from pgtv.rows import html
+
+        return html.render(snapshot, results, not_recorded)
+    from pgtv.rows import report
+
+    color = color_wanted() and output is None
+    return report.render(
+        snapshot, results, not_recorded, width=width(), color=color, verbosity=verbosity
+    )
+
+
+class _Progress:
+    """On a terminal one line that is rewritten, elsewhere a line a TVIEW; on stderr."""
+
+    def __init__(self, snapshot: Snapshot, tviews: list[Tview], verbosity: int) -> None:
+        estimates = {t.table_oid: _estimate(snapshot, t) for t in tviews}
+        self.total = sum(estimates.values())
+        self.estimates = {t.label: estimates[t.table_oid] for t in tviews}
+        self.count = len(tviews)
+        self.running: dict[str, int] = {}
+        self.done_rows = 0
+        self.done = 0
+        self.started = time.monotonic()
+        self.shown = 0.0
+        self.terminal = sys.stderr.isatty() and verbosity >= 0
+        self.lines = not sys.stderr.isatty() and verbosity > 0
+
+    def moment(self, moment: Moment) -> None:
+        self.running[moment.tview] = min(moment.done, self.estimates.get(moment.tview, 0))
+        now = time.monotonic()
+        if self.terminal and now - self.shown > 0.1:
+            self.shown = now
+            self._show(moment.tview)
+
+    def finished(self, result: Result) -> None:
+        self.running.pop(result.tview, None)
+        self.done_rows += self.estimates.get(result.tview, 0)
+        self.done += 1
+        if self.lines:
+            rows = (
+                "" if result.rows is None else f", {result.rows:,} rows in {result.seconds:.1f} s"
+            )
+            text = f"{self.done}/{self.count} {result.tview}: {result.state}{rows}{self._left()}"
+            click.echo(text, err=True)
+
+    def _show(self, tview: str) -> None:
+        text = f"{self.done + 1}/{self.count} {tview}{self._left()}"
+        click.echo("\r\x1b[K" + text[: width() - 1], nl=False, err=True)
+
+    def _left(self) -> str:
+        """Rows a second so far, and the time left at that pace."""
+        rows = self.done_rows + sum(self.running.values())
+        seconds = time.monotonic() - self.started
+        if not rows or seconds < 0.5:
+            return ""
+        rate = rows / seconds
+        left = max(self.total - rows, 0) / rate
+        return f" · {rate:,.0f} rows/s · about {_span(left)} left"
+
+    def close(self) -> None:
+        if self.terminal:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _estimate(snapshot: Snapshot, tview: Tview) -> int:
+    relation = snapshot.by_oid.get(tview.table_oid)
+    return max(int(relation.reltuples), 0) if relation else 0
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
