@@ -1,0 +1,86 @@
+"""The messages that the real extension gives are recognised, whatever stands in them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from servers import Database
+
+from pgtv.explain.texts import find
+
+CASES = {
+    "no-such-tview": "SELECT tviews.pg_tviews_refresh('tv_nope');",
+    "tview-exists": "SELECT tviews.pg_tviews_create('public.tv_customer', 'SELECT 1');",
+    "unknown-option": """SELECT tviews.pg_tviews_create_or_replace('public.tv_category',
+        'SELECT c.pk_category FROM public.tb_category c', '{"nope": 1}');""",
+    "name-not-key": "CREATE TABLE tv_other AS SELECT pk_customer FROM tb_customer;",
+    "key-not-integer": "SELECT tviews.pg_tviews_create('public.tv_xx', 'SELECT id FROM tb_category');",
+    "undeclared-read": """SELECT tviews.pg_tviews_create('public.tv_vv',
+        'SELECT pk_category AS pk_vv FROM public.tb_category LIMIT 3');""",
+    "function-read": """CREATE FUNCTION f(i bigint) RETURNS text STABLE LANGUAGE sql
+        AS 'SELECT name FROM public.tb_category WHERE pk_category = i';
+        SELECT tviews.pg_tviews_create('public.tv_ff',
+        'SELECT pk_customer AS pk_ff, public.f(pk_customer) AS v FROM public.tb_customer');""",
+    "time-read": """SELECT tviews.pg_tviews_create('public.tv_vx',
+        'SELECT pk_category AS pk_vx, now() AS v FROM public.tb_category');""",
+    "cycle": """SELECT tviews.pg_tviews_create_or_replace('public.tv_category', $$SELECT c.pk_category,
+        c.id, jsonb_build_object('p', (SELECT count(*) FROM public.tv_product p
+        WHERE p.fk_category = c.pk_category)) AS data FROM public.tb_category c$$);""",
+    "column-ddl": "ALTER TABLE public.tv_product RENAME COLUMN data TO d;",
+    "not-owner": "SET ROLE pg_monitor; SELECT tviews.pg_tviews_refresh('public.tv_customer');",
+    "administrators-only": "SET ROLE pg_monitor; SELECT tviews.pg_tviews_refresh_all();",
+    "not-suspended": "SELECT tviews.pg_tviews_resume_triggers();",
+    "queue-full": "SET pg_tviews.max_queue_size = 100; UPDATE tb_customer SET name = name || 'y';",
+    "too-many-rows": "SET pg_tviews.max_refresh_rows = 10; UPDATE tb_customer SET name = name || 'y';",
+    "too-deep": "SET pg_tviews.max_propagation_depth = 1; UPDATE tb_category SET name = name || 'y';",
+    "queued-at-commit": """ALTER TABLE tb_customer DISABLE TRIGGER USER;
+        ALTER TABLE tb_customer ENABLE TRIGGER trg_tview_row_customer_on_public_tb_customer;
+        UPDATE tb_customer SET name = name || 'z' WHERE pk_customer = 1;""",
+    "trigger-without-entity": """CREATE TABLE other (a int); CREATE TRIGGER t AFTER INSERT ON other
+        FOR EACH ROW EXECUTE FUNCTION tviews.pg_tview_trigger_handler(); INSERT INTO other VALUES (1);""",
+    "relation-gone": """DROP VIEW tviews.public__tv_stock CASCADE;
+        UPDATE tb_stock_move SET amount = 1 WHERE pk_stock_move = 1;""",
+    "plan-unreadable": """UPDATE tviews.pg_tview_meta SET plan = '{}' WHERE entity = 'stock';
+        UPDATE tb_stock_move SET amount = 1 WHERE pk_stock_move = 1;""",
+    "tview-row-security": """ALTER TABLE tv_customer FORCE ROW LEVEL SECURITY;
+        ALTER TABLE tv_customer ENABLE ROW LEVEL SECURITY;
+        UPDATE tb_customer SET name = 'x' WHERE pk_customer = 1;""",
+    "owner-cannot-read": """ALTER TABLE tb_customer OWNER TO postgres;
+        REVOKE ALL ON tb_customer FROM shop_owner;
+        UPDATE tb_customer SET name = 'x' WHERE pk_customer = 1;""",
+    "suspended-commit": """DO $$ BEGIN PERFORM tviews.pg_tviews_suspend_triggers();
+        UPDATE public.tb_category SET name = name || 'x' WHERE pk_category = 1; END $$;""",
+    "revision-mismatch": """CREATE OR REPLACE FUNCTION tviews.pg_tviews_catalog_revision()
+        RETURNS int LANGUAGE sql AS 'SELECT 9';
+        \\c
+        UPDATE tb_category SET name = name || 'y';""",
+    "duplicate-union-key": """CREATE TABLE tb_a (pk_a int); CREATE TABLE tb_b (pk_a int);
+        SELECT tviews.pg_tviews_create('public.tv_a',
+            'SELECT pk_a FROM public.tb_a UNION ALL SELECT pk_a FROM public.tb_b');
+        INSERT INTO tb_a VALUES (1); INSERT INTO tb_b VALUES (1);""",
+    "dependents": "DROP TABLE public.tb_category;",
+    "column-in-use": "ALTER TABLE public.tb_category ALTER COLUMN name TYPE varchar(20);",
+    "early-function": "SELECT * FROM pg_tviews_something();",
+    "early-relation": "SELECT * FROM pg_tview_something;",
+    "definition-refused": "SELECT tviews.pg_tviews_create('public.tv_t3', "
+    "'SELECT oid::int8 AS pk_t3 FROM pg_catalog.pg_class');",
+    "read-only": "SET default_transaction_read_only = on; DELETE FROM tb_category;",
+    "upgrade-restore": "DROP SCHEMA tviews CASCADE; SELECT * FROM tviews.pg_tview_meta;",
+}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_the_servers_message_is_recognised(shop: Database, name: str) -> None:
+    done = subprocess.run(
+        ["psql", "-X", "-q", "-v", "VERBOSITY=verbose", "-f", "-"],
+        input=CASES[name], env=shop.server.env(shop.name), cwd=shop.server.root,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    lines = [x for x in done.stderr.splitlines() if re.search(r"(ERROR|WARNING): ", x)]
+    assert lines, done.stderr
+    (found, *_) = find(lines[-1])
+    assert found.name == name, lines[-1]
+    # the SQLSTATE that the file gives is the one that the server gave
+    assert found.sqlstate and f"{found.sqlstate}: " in lines[-1]
