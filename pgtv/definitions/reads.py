@@ -94,6 +94,7 @@ class Reads:
     levels: list[Level] = field(default_factory=list)
     time: list[tuple[str, int]] = field(default_factory=list)  # CURRENT_DATE and its like
     frozen: list[tuple[str, int]] = field(default_factory=list)  # 'now'::timestamptz and its like
+    unknown: dict[Column, int] = field(default_factory=dict)  # columns that a catalog denies
     set_operation: bool = False
 
     def uses(self, relation: Relation) -> dict[str, set[Use]]:

@@ -420,7 +420,10 @@ class _Walk:
             return
         source = self._find_source(names if starred else names[:-1], scope)
         if source is not None:
-            values |= source.whole() if starred else source.column(names[-1])
+            found = source.whole() if starred else source.column(names[-1])
+            values |= found
+            if not found and source.relation is not None and source.columns is not None:
+                self.reads.unknown[source.relation, names[-1]] = node.get("location", -1)
         elif len(names) > 1:  # a.b.c may be field c of composite column b of a
             source = self._find_source(names[:-2] or names[:1], scope)
             if source is not None:

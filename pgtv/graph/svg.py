@@ -69,8 +69,8 @@ def render(
         a, b = edge
         kind = "cycle" if edge in cyclic else graph.edges[edge]["kind"]
         if a == b:
-            x, y = at(*placed.place[a])
-            right, middle = x + widths[a], y + BOX / 2
+            left, top = at(*placed.place[a])
+            right, middle = left + widths[a], top + BOX / 2
             d = f"M{right:.1f} {middle - 8:.1f} c34 -22 34 38 0 16"
         elif edge in placed.backward:
             (xa, ya), (xb, yb) = at(*placed.place[a]), at(*placed.place[b])

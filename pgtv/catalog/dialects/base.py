@@ -26,7 +26,7 @@ OPTIONS = frozenset(
     {
         "logged", "fillfactor", "data_gin_index", "data_compression", "data_storage",
         "toast_tuple_target", "group_keys", "uncascaded_policy", "uncascaded_tables",
-        "function_reads", "time_refresh", "graphql_typename", "indexes",
+        "function_reads", "time_refresh", "typename", "indexes",
     }
 )  # fmt: skip
 
