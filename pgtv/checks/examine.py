@@ -182,6 +182,8 @@ def _explain(findings: list[Finding], outcomes: tuple[Outcome, ...]) -> list[Fin
                 for other in by_check.get(check_id, ())
                 if other.id != finding.id
                 and other.severity is not Severity.UNKNOWN
+                # nothing grave is hidden under something mild
+                and other.severity.rank >= finding.severity.rank
                 and _reaches(other, finding)
             ),
             None,

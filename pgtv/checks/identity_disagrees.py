@@ -71,7 +71,7 @@ CHECK = Check(
     run=run,
     needs=("tviews", "relations"),
     consequence_of=(
-        "table-mismatch", "view-mismatch", "columns-disagree", "entity-duplicate",
+        "entity-duplicate", "table-mismatch", "view-mismatch", "columns-disagree",
         "plan-unreadable",
     ),
     generations=("current",),

@@ -91,7 +91,15 @@ CHECK = Check(
     run=run,
     needs=("tviews", "relations", "reads"),
     generations=("current",),
-    consequence_of=("cycle",),
+    consequence_of=(
+        "cycle",
+        "table-mismatch",
+        "view-mismatch",
+        "registration-missing",
+        "plan-unreadable",
+        "definition-disagrees",
+        "names-stale",
+    ),
     provoke=Provoke(
         near_miss="CREATE OR REPLACE VIEW public.v_open_order AS"
         ' SELECT o.pk_order, o.fk_customer, o.placed_at FROM "Sales Dept".tb_order o'

@@ -20,6 +20,7 @@ Mitigation:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
@@ -37,6 +38,12 @@ def run(context: Context) -> Iterator[Finding]:
         if table and table.kind == "r" and table.name == f"tv_{tview.entity}":
             continue
         candidate = _candidate(context, tview)
+        if (
+            table
+            and candidate is None
+            and any(f"tv_{t.entity}" == table.name for t in _sharing(context, tview))
+        ):
+            continue  # a second row for another TVIEW's table: entity-duplicate
         view = by_oid.get(tview.view_oid)
         key = f"pk_{tview.entity}"
         renamed = (
@@ -47,7 +54,7 @@ def run(context: Context) -> Iterator[Finding]:
             and any(c.name in (key, *tview.identity) for c in table.columns)
         )
         is_now = f"{table.qualified}, relkind {table.kind}" if table else "nothing"
-        name = candidate.qualified if candidate else _name(tview, view)
+        name = candidate.qualified if candidate else _shown(_name(tview, view))
         yield context.finding(
             name,
             f"The catalog says that the table of TVIEW {tview.entity} has OID {tview.table_oid}, "
@@ -93,6 +100,11 @@ def _name(tview: Tview, view: Relation | None) -> str:
     if view and "__tv_" in view.name:
         return f"{ident(view.name.split('__tv_', 1)[0])}.{name}"
     return name
+
+
+def _shown(name: str) -> str:
+    """Without the quotes that PostgreSQL would leave out too."""
+    return re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", name)
 
 
 def _remedy(

@@ -37,7 +37,7 @@ def run(context: Context) -> Iterator[Finding]:
             missing.tview.entity,
             expected=timing(shape.type),
             found="none",
-            effect=event_effect(shape.kind, missing.relation),
+            effect=event_effect(shape.kind),
             cure="reregister",
             tview=missing.tview,
         )
@@ -55,6 +55,7 @@ CHECK = Check(
     effect=Effect.ROWS_WRONG,
     run=run,
     needs=("tviews", "triggers", "relations"),
+    consequence_of=("registration-missing", "entity-duplicate", "table-mismatch"),
     provoke=Provoke(
         near_miss="ALTER TABLE public.tb_customer RENAME TO tb_client;"
         " ALTER TABLE public.tb_client RENAME TO tb_customer;",

@@ -81,6 +81,7 @@ CHECK = Check(
     effect=Effect.WRITES_FAIL,
     run=run,
     needs=("tviews", "relations", "indexes"),
+    consequence_of=("entity-duplicate", "table-mismatch", "identity-disagrees"),
     generations=("current", "lab"),
     provoke=Provoke(
         near_miss="CREATE UNIQUE INDEX mine ON public.tv_category (pk_category);"
