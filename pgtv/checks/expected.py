@@ -88,6 +88,10 @@ def missing_triggers(context: Context) -> Iterator[Expected]:
     on = context.snapshot.triggers_on
     for expected in expected_triggers(context):
         present = on.get(expected.relation.oid, [])
+        if expected.partition and not _root_has_row(context, expected):
+            # the root's fault, which its cure cures here too
+            own = tuple(s for s in expected.shapes if s.kind != "row")
+            expected = Expected(expected.tview, expected.relation, own, True)
         bent = {shape for _, shape in misshapen(context, expected)}
         missing = tuple(
             s
@@ -98,18 +102,21 @@ def missing_triggers(context: Context) -> Iterator[Expected]:
             yield Expected(expected.tview, expected.relation, missing, expected.partition)
 
 
+def _root_has_row(context: Context, expected: Expected) -> bool:
+    on_root = context.snapshot.triggers_on.get(expected.relation.partition_root or 0, [])
+    row = [s for s in expected.shapes if s.kind == "row"]
+    return any(matches(t, s, expected.tview.entity) for t in on_root for s in row)
+
+
 _EVENTS = 4 | 8 | 16 | 32
 
 
 def misshapen(context: Context, expected: Expected) -> Iterator[tuple[Trigger, TriggerShape]]:
-    """Triggers that stand where `expected` wants one of another tgtype, and which one it wants."""
+    """Triggers that stand where `expected` wants one of another tgtype or argument, and which."""
     entity = expected.tview.entity
-    present = [
-        t
-        for t in context.snapshot.triggers_on.get(expected.relation.oid, [])
-        if t.kind and t.entity == entity
-    ]
-    for trigger in present:
+    on = context.snapshot.triggers_on.get(expected.relation.oid, [])
+    present = [t for t in on if t.kind and t.entity == entity]
+    for trigger in (*present, *(t for t in on if misdirected(context, t) == entity)):
         if any(matches(trigger, s, entity) for s in expected.shapes):
             continue
         for shape in expected.shapes:
@@ -120,6 +127,25 @@ def misshapen(context: Context, expected: Expected) -> Iterator[tuple[Trigger, T
             ):
                 yield trigger, shape
                 break
+
+
+def misdirected(context: Context, trigger: Trigger) -> str | None:
+    """The entity in whose name a trigger stands though its argument is none that its table serves.
+
+    It takes the name away from the trigger that is missing, so the two are one fault.
+    """
+    wanted = expected_on(context)
+    if (
+        not trigger.kind
+        or trigger.parent is not None
+        or not trigger.name.startswith(context.dialect.trigger_prefix)
+        or (trigger.relation, trigger.entity or "") in wanted
+    ):
+        return None
+    for relation, entity in wanted:
+        if relation == trigger.relation and f"_{entity}_on_" in trigger.name:
+            return entity
+    return None
 
 
 def _reached(context: Context, tview: Tview) -> dict[int, str]:

@@ -44,11 +44,18 @@ def _faults(context: Context) -> Iterator[Fault]:
     for expected in expected_triggers(context):
         bent = list(misshapen(context, expected))
         for trigger, shape in bent:
-            level = (trigger.type ^ shape.type) & _ROW and shape.kind != "flush"
+            fails = (trigger.type ^ shape.type) & _ROW and shape.kind != "flush"
+            wanted, found = timing(shape.type), timing(trigger.type)
+            if trigger.entity != expected.tview.entity:
+                wanted = f"argument {expected.tview.entity}"
+                found = f"argument {', '.join(trigger.args) or 'missing'}"
+                fails = shape.kind in ("delta", "truncate") or (
+                    trigger.entity is None and shape.kind == "row"
+                )
+            effect = event_effect(shape.kind)
             yield _fault(
-                expected, trigger, shape, timing(shape.type), timing(trigger.type),
-                Effect.WRITES_FAIL if level else event_effect(shape.kind, expected.relation),
-            )  # fmt: skip
+                expected, trigger, shape, wanted, found, Effect.WRITES_FAIL if fails else effect
+            )
         for shape in expected.shapes:
             for trigger in on.get(expected.relation.oid, []):
                 if trigger.parent is None and matches(trigger, shape, expected.tview.entity):
@@ -59,7 +66,7 @@ def _faults(context: Context) -> Iterator[Fault]:
 def _differences(
     context: Context, expected: Expected, trigger: Trigger, shape: TriggerShape
 ) -> Iterator[tuple[str, str, Effect]]:
-    missed = event_effect(shape.kind, expected.relation)
+    missed = event_effect(shape.kind)
     if trigger.when:
         condition = (trigger.definition or "WHEN (…)").partition(" WHEN ")[2] or "(…)"
         yield "no WHEN condition", "WHEN " + condition.partition(" EXECUTE ")[0], missed

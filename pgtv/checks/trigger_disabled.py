@@ -46,7 +46,10 @@ def run(context: Context) -> Iterator[Finding]:
                 trigger.entity,
                 expected=FIRES["O"],
                 found=FIRES[trigger.enabled],
-                effect=event_effect(trigger.kind, expected.relation),
+                # rows live in partitions, whose copies fire whatever the root's trigger does
+                effect=Effect.RISK
+                if trigger.kind == "row" and expected.relation.kind == "p"
+                else event_effect(trigger.kind),
                 # enabling the root's trigger enables its copies
                 cure="none" if trigger.parent in off else "enable",
                 trigger=trigger,

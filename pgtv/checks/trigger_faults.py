@@ -89,13 +89,9 @@ def unflushed(context: Context, relation: Relation) -> str | None:
     return "COPY" if hooked else "every write"
 
 
-def event_effect(kind: str, relation: Relation) -> Effect:
-    """What it does when a trigger of this kind does not fire."""
-    if kind == "flush":
-        return Effect.RISK  # see unflushed(), which looks at the whole table
-    if kind == "row" and relation.kind == "p":
-        return Effect.RISK  # rows live in partitions; their copies of the trigger fire
-    return Effect.ROWS_WRONG
+def event_effect(kind: str) -> Effect:
+    """What it does when a trigger of this kind does not fire; for flush see unflushed()."""
+    return Effect.RISK if kind == "flush" else Effect.ROWS_WRONG
 
 
 def report(

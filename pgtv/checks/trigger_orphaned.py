@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Trigger
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.expected import expected_on
+from pgtv.checks.expected import expected_on, misdirected
 from pgtv.checks.trigger_faults import ACCESS_EXCLUSIVE, FIRES, timing
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -35,7 +35,7 @@ def run(context: Context) -> Iterator[Finding]:
     snapshot, wanted = context.snapshot, expected_on(context)
     by_table: dict[int, list[tuple[Trigger, str, Effect]]] = {}
     for trigger in snapshot.triggers:
-        if not trigger.kind or trigger.parent is not None:
+        if not trigger.kind or trigger.parent is not None or misdirected(context, trigger):
             continue
         expected = wanted.get((trigger.relation, trigger.entity or ""))
         if expected and trigger.kind in {s.kind for s in expected.shapes}:
