@@ -28,7 +28,8 @@ _HASHES = {
     1043: "hashtextextended", 1114: "timestamp_hash_extended", 2950: "uuid_hash_extended",
     3802: "jsonb_hash_extended",
 }  # fmt: skip
-_UNHASHABLE = {114, 142, 600, 601, 602, 603, 604, 628, 718, 3614, 3615, 4072}
+# types that hash_record_extended takes; the text of any other is hashed, which sees more differences
+_RECORD_HASHES = {16, 17, 18, 19, 26, 700, 701, 1082, 1083, 1184, 1186, 1266, 1700}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def count(subject: Subject, part: Part, *, exact_keys: bool) -> str:
 
 def table_rows(subject: Subject, part: Part) -> str:
     """How many rows the table holds."""
-    return f"SELECT pg_catalog.count(*)::text FROM {subject.table} x{_where(subject, part)}"
+    return f"SELECT pg_catalog.count(*)::text FROM {subject.table} x{_where(subject, part, 't')}"
 
 
 def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> str:
@@ -81,6 +82,19 @@ def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> 
     )
 
 
+def differing_keys(subject: Subject, part: Part, *, exact_keys: bool) -> str:
+    """Every row that differs, by key: `[kind, keys]`, without its values."""
+    keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
+    order = ", ".join(f"COALESCE(q.t{i}, q.v{i})" for i in _key_positions(subject))
+    if not by_equality(subject):
+        order = f"COALESCE({_texts_of(subject, 't')}, {_texts_of(subject, 'v')})"
+    return (
+        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}))::text"
+        f" FROM ({_kinds(subject, part, exact_keys, columns=True)}) q WHERE q.kind <> {MATCH}"
+        f" ORDER BY {order}"
+    )
+
+
 def rows(subject: Subject, part: Part, limit: int) -> str:
     """All pairs of `part`, equal ones too, as `differing` gives them."""
     keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
@@ -92,17 +106,20 @@ def rows(subject: Subject, part: Part, limit: int) -> str:
 
 
 def fingerprint(subject: Subject, part: Part, side: str) -> str:
-    """`[rows, xor of hashes, sum of hashes]` of one side (`view` or `table`): logical equality.
+    """`[rows, xor of hashes, sum of hashes]` of one side (`v` or `t`): logical equality.
 
     Each column's hash is seeded with the identity's, so values that changed places are seen. The
     sum catches what the xor loses when a row occurs twice.
     """
-    relation = subject.view if side == "view" else subject.table
-    key = " # ".join(_hash(k, str(i)) for i, k in enumerate(subject.keys))
-    others = [c for c in subject.columns if c not in subject.keys]
-    whole = " # ".join(["x.k", *(_hash(c, f"x.k + {i}") for i, c in enumerate(others, 1))])
-    names = "".join(f", x.{c.sql}" for c in others)
-    inner = f"SELECT {key} AS k{names} FROM {relation} x{_where(subject, part)}"
+    at = _key_positions(subject)
+    keyed = " # ".join(_hash(subject.columns[i], f"x.{side}{i}", str(n)) for n, i in enumerate(at))
+    others = [i for i in range(len(subject.columns)) if i not in at]
+    whole = " # ".join(
+        ["x.k", *(_hash(subject.columns[i], f"x.{side}{i}", f"x.k + {i}") for i in others)]
+    )
+    names = "".join(f", x.{side}{i}" for i in others)
+    rows = _rows(subject, part, side)
+    inner = f"SELECT {keyed} AS k{names} FROM ({rows}) x"
     return (
         "SELECT pg_catalog.json_build_array(pg_catalog.count(*),"
         " COALESCE(pg_catalog.bit_xor(y.h), 0)::text,"
@@ -136,7 +153,7 @@ def column_is(column: Column, value: str) -> Part:
 
 def possible(subject: Subject, part: Part) -> str:
     """A query that fails where a predicate's value is none of its column's type; reads no row."""
-    return f"SELECT ''::text FROM {subject.table} x{_where(subject, part)} LIMIT 0"
+    return f"SELECT ''::text FROM {subject.table} x{_where(subject, part, 't')} LIMIT 0"
 
 
 def _identity(subject: Subject, key: Sequence[str | None]) -> str:
@@ -150,14 +167,14 @@ def _typed(column: Column, value: str) -> str:
     return f"CAST({literal(value)} AS {column.type})"
 
 
-def _hash(c: Column, seed: str) -> str:
-    """A hash of one column that is never null; the same for what is logically equal."""
+def _hash(c: Column, value: str, seed: str) -> str:
+    """A hash of one value that is never null; the same for what is logically equal."""
     function = _HASHES.get(c.base)
     if function and (c.plain or c.base == 3802):
-        return f"COALESCE(pg_catalog.{function}(x.{c.sql}, {seed}), 1)"
-    if c.base in _UNHASHABLE:
-        return f'COALESCE(pg_catalog.hashtextextended(x.{c.sql}::text COLLATE "C", {seed}), 1)'
-    return f"pg_catalog.hash_record_extended(ROW(x.{c.sql}), {seed})"
+        return f"COALESCE(pg_catalog.{function}({value}, {seed}), 1)"
+    if c.base in _RECORD_HASHES:
+        return f"pg_catalog.hash_record_extended(ROW({value}), {seed})"
+    return f'COALESCE(pg_catalog.hashtextextended({value}::text COLLATE "C", {seed}), 1)'
 
 
 def _key_positions(subject: Subject) -> list[int]:
@@ -180,7 +197,7 @@ def _values(subject: Subject, side: str) -> str:
     return f"pg_catalog.json_build_array({shown})"
 
 
-def _where(subject: Subject, part: Part) -> str:
+def _where(subject: Subject, part: Part, side: str) -> str:
     conditions = []
     key = f"x.{subject.keys[0].sql}"
     span = [
@@ -192,7 +209,7 @@ def _where(subject: Subject, part: Part) -> str:
         conditions.append(f"({text} OR {key} IS NULL)" if part.nulls else text)
     if part.sample:
         share, seed = part.sample
-        columns = ", ".join(f"x.{k.sql}::text" for k in subject.keys)
+        columns = ", ".join(f"{_value(k, side)}::text" for k in subject.keys)
         hashed = f"pg_catalog.hash_record_extended(ROW({columns}), {seed})"
         conditions.append(f"({hashed} & 1048575) < {round(share * 1.048576)}")
     if part.where:
@@ -200,10 +217,23 @@ def _where(subject: Subject, part: Part) -> str:
     return " WHERE " + " AND ".join(conditions) if conditions else ""
 
 
-def _side(subject: Subject, part: Part, side: str, exact_keys: bool) -> str:
+def _value(column: Column, side: str) -> str:
+    """A column of one side, the definition's as the table would store it."""
+    if side == "v" and column.cast:
+        return f"CAST(x.{column.sql} AS {column.type})"
+    return f"x.{column.sql}"
+
+
+def _rows(subject: Subject, part: Part, side: str) -> str:
+    """One side's rows, columns named by place."""
     relation = subject.view if side == "v" else subject.table
-    names = ", ".join(f"x.{c.sql} AS {side}{i}" for i, c in enumerate(subject.columns))
-    inner = f"SELECT {names}, true AS {side}_here FROM {relation} x{_where(subject, part)}"
+    names = ", ".join(f"{_value(c, side)} AS {side}{i}" for i, c in enumerate(subject.columns))
+    here = f"true AS {side}_here"
+    return f"SELECT {names}, {here} FROM {relation} x{_where(subject, part, side)}"
+
+
+def _side(subject: Subject, part: Part, side: str, exact_keys: bool) -> str:
+    inner = _rows(subject, part, side)
     if not exact_keys:
         return f"({inner}) {side}"
     keys = ", ".join(f"y.{side}{i}" for i in _key_positions(subject))
@@ -259,4 +289,4 @@ def explain(query: str) -> str:
 
 def reading(subject: Subject, part: Part) -> str:
     """The definition's rows of `part`: for asking the planner what they cost."""
-    return f"SELECT * FROM {subject.view} x{_where(subject, part)}"
+    return f"SELECT * FROM {subject.view} x{_where(subject, part, 'v')}"

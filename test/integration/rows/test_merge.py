@@ -1,0 +1,248 @@
+"""Merging rows beside running writers, on the real extension."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from servers import Database, until
+
+from pgtv.graph.edges import edges
+from pgtv.rows.merge import Merged, Writer, confined_writer, keys_of, merge
+from pgtv.rows.statements import Part
+from pgtv.rows.subject import Subject, subjects
+from pgtv.session import connect
+
+DRIFT = """
+BEGIN;
+DELETE FROM "Sales Dept".tv_order WHERE pk_order <= 3;
+UPDATE "Sales Dept".tv_order SET data = '{{}}', fk_customer = NULL WHERE pk_order BETWEEN 4 AND 9;
+INSERT INTO "Sales Dept".tv_order (pk_order, id, data) VALUES (-1, gen_random_uuid(), '{{}}');
+COMMIT;
+""".replace("{{}}", "{}")
+
+
+@dataclass
+class Bench:
+    """Everything that a merge of one TVIEW needs."""
+
+    database: Database
+    writer: Writer
+    subject: Subject
+    relations: Sequence[int]
+
+    def wrong(self) -> list[tuple[str | None, ...]]:
+        with self.writer.connection.transaction():
+            return [k for _, k in keys_of(self.writer, self.subject, Part())]
+
+    def merge(self, barrier: Callable[..., tuple[str, ...]] | None = None) -> Merged:
+        return merge(self.writer, self.subject, self.wrong(), self.relations, barrier=barrier)
+
+
+@contextmanager
+def bench(shop: Database, entity: str) -> Iterator[Bench]:
+    snapshot = shop.snapshot()
+    with connect(shop.target(), read_only=False) as connection:
+        tview = snapshot.tview_by_entity[entity]
+        subject = subjects(connection, snapshot)[tview.table_oid]
+        writer = confined_writer(connection, subject.owner or "", superuser_login=True)
+        yield Bench(shop, writer, subject, edges(snapshot).upstream([tview.table_oid]))
+
+
+@pytest.fixture
+def orders(shop: Database) -> Iterator[Bench]:
+    with bench(shop, "order") as made:
+        yield made
+
+
+def test_only_what_differs_is_written_and_dependents_follow(orders: Bench) -> None:
+    shop = orders.database
+    before = shop.sql("SELECT pg_current_wal_lsn()").strip()
+    shop.sql(DRIFT)
+    assert len(orders.wrong()) == 10
+    done = orders.merge()
+    assert (done.inserted, done.updated, done.deleted) == (3, 6, 1)
+    assert not done.unsettled
+    assert not orders.wrong()
+    # tv_segment counts the rows of tv_order: the delta triggers carried it along
+    counted = shop.sql(
+        "SELECT count(*) FROM public.tv_segment s JOIN tviews.public__tv_segment v"
+        " USING (pk_segment) WHERE s.data <> v.data"
+    )
+    assert counted == "0\n"
+    assert shop.sql(f"SELECT pg_current_wal_lsn() > '{before}'") == "t\n"
+
+
+def test_nothing_asks_for_access_exclusive_and_readers_never_wait(orders: Bench) -> None:
+    """While the merge's transaction is open, a reader finds every lock that it needs free."""
+    shop = orders.database
+    shop.sql(DRIFT)
+    seen: list[str] = []
+
+    def look(_writer: Writer, relations: Sequence[int], _timeout: float) -> tuple[str, ...]:
+        return ()
+
+    statements: list[str] = []
+    inner = orders.writer.run
+
+    def watched(statement: str) -> list[str]:
+        rows = inner(statement)
+        with shop.connect() as other:
+            seen.extend(
+                m
+                for (m,) in other.execute(
+                    "SELECT DISTINCT mode FROM pg_locks WHERE locktype = 'relation' AND pid = %s"
+                    " AND relation = ANY (%s::oid[])",
+                    (orders.writer.connection.info.backend_pid, list(orders.relations)),
+                )
+            )
+            other.execute("SET lock_timeout = '1s'")
+            other.execute('SELECT count(*) FROM "Sales Dept".tv_order')
+        statements.append(statement)
+        return rows
+
+    orders.writer = Writer(orders.writer.connection, watched)
+    orders.merge(barrier=look)
+    assert statements
+    assert "RowExclusiveLock" in seen
+    assert not {"AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock"} & set(seen)
+
+
+def no_barrier(_writer: Writer, _relations: Sequence[int], _timeout: float) -> tuple[str, ...]:
+    return ()
+
+
+def raced(orders: Bench, write: str, barrier: Callable[..., tuple[str, ...]] | None) -> None:
+    """Run `write` uncommitted, merge, then commit: what a slow writer does to a merge."""
+    shop = orders.database
+    with shop.connect(autocommit=False) as slow:
+        slow.execute(write.encode())
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                orders.merge(barrier)
+            except BaseException as e:
+                failures.append(e)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        if barrier is None:
+            # the merge has committed its batch and stands at the barrier
+            with shop.connect() as watcher:
+                until(
+                    lambda: watcher.execute(
+                        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgtv'"
+                        " AND query LIKE '%%virtualxid%%'"
+                    ).fetchone()
+                )
+        else:
+            thread.join(30)
+        slow.commit()
+        thread.join(30)
+        assert not thread.is_alive()
+        assert not failures, failures
+
+
+# (TVIEW, drift, what the slow writer does)
+RACE_A = (
+    "order",
+    'BEGIN; DELETE FROM "Sales Dept".tv_order WHERE pk_order = 1; COMMIT',
+    'DELETE FROM "Sales Dept".tb_order_line WHERE fk_order = 1;'
+    ' DELETE FROM "Sales Dept".tb_order WHERE pk_order = 1',
+)
+RACE_B = (
+    "product",
+    "UPDATE public.tv_product SET fk_category = 9 WHERE pk_product = 1",
+    "UPDATE public.tb_category SET name = 'renamed' WHERE pk_category ="
+    " (SELECT fk_category FROM public.tb_product WHERE pk_product = 1)",
+)
+races = pytest.mark.parametrize("race", [RACE_A, RACE_B], ids=["A", "B"])
+Race = tuple[str, str, str]
+
+
+@races
+def test_a_slow_writer_does_not_leave_drift(shop: Database, race: Race) -> None:
+    entity, drift, write = race
+    shop.sql(drift)
+    with bench(shop, entity) as made:
+        raced(made, write, None)
+        assert not made.wrong()
+
+
+@races
+def test_without_the_barrier_the_same_writer_leaves_drift(shop: Database, race: Race) -> None:
+    entity, drift, write = race
+    shop.sql(drift)
+    with bench(shop, entity) as made:
+        raced(made, write, no_barrier)
+        assert made.wrong(), "the race was not provoked: the test above proves nothing"
+
+
+def test_a_prepared_transaction_in_the_way_is_named(orders: Bench) -> None:
+    orders.database.sql(RACE_A[1])
+    orders.database.sql(
+        "BEGIN; UPDATE public.tb_customer SET name = 'p' WHERE pk_customer = 9;"
+        " PREPARE TRANSACTION 'in the way'"
+    )
+    assert orders.merge().unknown == ("in the way",)
+
+
+def test_a_function_planted_in_a_definition_does_not_become_a_superuser(shop: Database) -> None:
+    shop.sql(
+        """
+        CREATE ROLE mallory LOGIN;
+        GRANT CREATE ON SCHEMA public TO mallory;
+        GRANT SELECT, TRIGGER ON public.tb_category TO mallory;
+        """
+    )
+    shop.sql(
+        """
+        CREATE FUNCTION public.planted(text) RETURNS text LANGUAGE plpgsql AS $$
+        BEGIN PERFORM set_config('role', 'none', false); RETURN $1;
+        EXCEPTION WHEN OTHERS THEN RETURN $1; END $$;
+        CREATE FUNCTION public.who(text) RETURNS text LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM public.planted('');
+            BEGIN ALTER ROLE mallory SUPERUSER; EXCEPTION WHEN OTHERS THEN NULL; END;
+            RETURN $1;
+        END $$;
+        SELECT tviews.pg_tviews_create_or_replace('public.tv_trap',
+            'SELECT c.pk_category AS pk_trap, public.who(c.name) AS name FROM public.tb_category c',
+            '{"function_reads": {"public.who(text)": []}}');
+        BEGIN; DELETE FROM public.tv_trap; COMMIT;
+        """,
+        user="mallory",
+    )
+    with bench(shop, "trap") as made:
+        assert made.wrong()
+        made.merge()
+        assert not made.wrong()
+    assert shop.sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'") == "f\n"
+    shop.sql("DROP OWNED BY mallory CASCADE; DROP ROLE mallory")
+
+
+def test_a_writer_that_is_cancelled_leaves_whole_batches(orders: Bench) -> None:
+    orders.database.sql(DRIFT)
+    calls = 0
+    inner = orders.writer.run
+
+    def dies(statement: str) -> list[str]:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise psycopg.errors.QueryCanceled("cancelled")
+        return inner(statement)
+
+    whole = orders.writer
+    orders.writer = Writer(whole.connection, dies)
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        orders.merge()
+    orders.writer = whole
+    assert len(orders.wrong()) == 10, "the batch that was cut off is rolled back whole"
+    orders.merge()
+    assert not orders.wrong()
