@@ -81,7 +81,7 @@ def ask(
         for name in dialect.reads_of_query.get(section, ()):
             if query and name in held:
                 return run.skip(section, f"{held[name]} has ACCESS EXCLUSIVE on {schema}.{name}")
-        return run.ask(section, query)
+        return run.ask(section, query, needs=(f"USAGE on schema {schema} and SELECT in it",))
 
     s = schema or ""
     # Counters stand in shared memory, which only a preloaded library has.

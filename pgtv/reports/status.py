@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pgtv.catalog.model import Relation, Snapshot, Tview
+from pgtv.catalog.model import Gap, Relation, Snapshot, Tview
 from pgtv.checks.declare import Context, Shared
 from pgtv.checks.examine import Examination, State
 from pgtv.checks.expected import expected_triggers, matches
@@ -68,8 +68,14 @@ class Status:
     others: tuple[Finding, ...]
 
     @property
+    def unseen(self) -> Gap | None:
+        """Why the registrations could not be read, wholly or surely."""
+        return self.examination.snapshot.gap("tviews")
+
+    @property
     def exit(self) -> Exit:
-        return exit_code(worst([*(x.severity for x in self.lines), *_severities(self.others)]))
+        severities = [*(x.severity for x in self.lines), *_severities(self.others)]
+        return exit_code(worst([*severities, *([Severity.UNKNOWN] if self.unseen else [])]))
 
 
 def _severities(findings: Sequence[Finding]) -> list[Severity]:
@@ -227,6 +233,7 @@ def document(found: Status) -> dict[str, Any]:
         "database": snapshot.server.database,
         "host": snapshot.server.host,
         "port": snapshot.server.port,
+        "unseen": found.unseen.reason if found.unseen else None,
         "tviews": [_line_document(x) for x in found.lines],
         "others": [f.id for f in found.others],
     }

@@ -22,12 +22,16 @@ def render(found: Status, width: int | None = 100, color: bool = False) -> str:
     """The whole table; `width` None cuts nothing, for pipes."""
     snapshot = found.examination.snapshot
     lines = [headline(snapshot), ""]
+    if found.unseen:
+        needs = f"; needs {', '.join(found.unseen.needs)}" if found.unseen.needs else ""
+        text = f"The TVIEWs could not be seen: {found.unseen.reason}{needs}"
+        lines += [*_wrap(text, width), ""]
     if found.lines:
         lines += [*_table(found, width, color), ""]
     elif snapshot.extension.leftovers and not snapshot.extension.installed:
         names = ", ".join(snapshot.extension.leftovers)
         lines += [*_wrap(f"Tables named like TVIEWs, which nothing updates: {names}", width), ""]
-    else:
+    elif not found.unseen:
         lines += ["No TVIEW is registered.", ""]
     causes = _causes(found)
     for finding in causes[:SHOWN]:
