@@ -6,10 +6,12 @@ password on the command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from pgtv.errors import ConnectError, NotPossible, PgtvError, QueryError, UsageError
@@ -178,6 +180,37 @@ def snapshot_transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
     finally:
         if not connection.closed:
             connection.execute("ROLLBACK")
+
+
+RETRIED = ("40001", "40P01", "55P03")  # serialization, deadlock, lock_timeout: nothing was done
+ATTEMPTS = 6
+FIRST_PAUSE = 0.1  # seconds; doubled after each attempt, with jitter
+
+T = TypeVar("T")
+
+
+def retrying(
+    action: Callable[[], T],
+    on_retry: Callable[[tuple[str, float]], None],
+    pause: Callable[[float], None] = time.sleep,
+) -> T:
+    """`action()`, again where the server says that trying again is right: 100, 200, 400 ms ….
+
+    `action` must leave its transaction rolled back when it fails. on_retry gets (SQLSTATE, seconds
+    until the next attempt). Raises psycopg.Error: any other, or the last attempt's.
+    """
+    import psycopg
+
+    for attempt in range(ATTEMPTS):
+        try:
+            return action()
+        except psycopg.Error as e:
+            if e.sqlstate not in RETRIED or attempt == ATTEMPTS - 1:
+                raise
+            wait = FIRST_PAUSE * 2**attempt * (1 + random.random() / 2)  # noqa: S311
+            on_retry((e.sqlstate, wait))
+            pause(wait)
+    raise AssertionError("unreachable")
 
 
 def translate(error: psycopg.Error) -> PgtvError:
