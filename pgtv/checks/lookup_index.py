@@ -84,16 +84,15 @@ def run(context: Context) -> Iterator[Finding]:
 def lookup_columns(tview: Tview) -> set[str]:
     """Columns of the TVIEW's table by which its plan looks rows up, the identity left out."""
     plan = tview.plan if isinstance(tview.plan, dict) else {}
-    found: set[Any] = set()
+    found: list[Any] = []
     for embed in _objects(plan.get("embeds")):
         lookups = embed.get("lookups")
-        found |= set(lookups) if isinstance(lookups, list) else set()
+        found += lookups if isinstance(lookups, list) else []
     for table in _objects(plan.get("tables")):
         fanout = table.get("fanout")
         if isinstance(fanout, dict):
-            found.add(fanout.get("lookup_col"))
-    for reference in _objects(plan.get("references")):
-        found.add(reference.get("column"))
+            found.append(fanout.get("lookup_col"))
+    found += [reference.get("column") for reference in _objects(plan.get("references"))]
     return {c for c in found if isinstance(c, str)} - set(tview.identity[:1])
 
 
