@@ -29,24 +29,24 @@ is_root() { [ "$(id -u)" = 0 ]; }
 # packages NAME…: makes Debian packages be there. Root installs them, others are told the line.
 packages() {
     command -v dpkg-query >/dev/null 2>&1 || return 0 # another system: trust what is there
-    wanted=
+    absent=
     for package in "$@"; do
         case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
             *' installed') ;;
-            *) wanted="$wanted $package" ;;
+            *) absent="$absent $package" ;;
         esac
     done
-    [ -n "$wanted" ] || return 0
+    [ -n "$absent" ] || return 0
     is_root || missing "missing Debian packages; install them with:
-    sudo apt-get install --no-install-recommends$wanted"
-    say "installing Debian packages:$wanted"
+    sudo apt-get install --no-install-recommends$absent"
+    say "installing Debian packages:$absent"
     # shellcheck disable=SC2086
     {
         apt-get update -q &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $wanted
+            DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $absent
     } >"$cache/log/apt" 2>&1 || {
         tail -n 20 "$cache/log/apt" >&2
-        missing "apt-get could not install:$wanted"
+        missing "apt-get could not install:$absent"
     }
 }
 
