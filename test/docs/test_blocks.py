@@ -1,0 +1,115 @@
+"""Every shell and SQL block of the documents runs, and its result is what the document says."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from servers import TEMPLATE, Database
+
+from pgtv.cluster.server import Server
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from blocks import EXECUTED, Block, agrees, blocks, commands  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def databases(real_server_18: Server) -> Iterator[dict[str, Database]]:
+    """Databases by the name that blocks give them; all are dropped after the file."""
+    made: dict[str, Database] = {}
+    yield made
+    for database in made.values():
+        for gid in database.sql(
+            "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+        ).splitlines():
+            database.sql("ROLLBACK PREPARED '" + gid.replace("'", "''") + "'")
+        real_server_18.drop_database(database.name)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_blocks(
+    file: Path, real_server_18: Server, databases: dict[str, Database], tmp_path: Path
+) -> None:
+    for block in blocks(file):
+        if block.language not in EXECUTED:
+            continue
+        if "elsewhere" in block.attributes:
+            _only_parse(block)
+            continue
+        name = block.attributes.get("database") or f"(block {block.line})"
+        if name not in databases:
+            databases[name] = _fresh(real_server_18)
+        database = databases[name]
+        if setup := block.attributes.get("setup"):
+            database.sql((ROOT / "test/docs/setups" / f"{setup}.sql").read_text())
+        if block.language == "sql":
+            _sql(block, database)
+        else:
+            _shell(block, database, tmp_path)
+
+
+def _fresh(server: Server) -> Database:
+    name = f"doc{next(_numbers)}"
+    server.create_database(name, TEMPLATE)
+    return Database(server, name)
+
+
+def _sql(block: Block, database: Database) -> None:
+    expected = int(block.attributes.get("exit", 0))
+    done = subprocess.run(
+        ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"],
+        input=block.text, env=database.server.env(database.name), cwd=database.server.root,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == expected, f"{block.name}: {done.stderr}\n{block.text}"
+    _check(block, done.stdout, done.stderr)
+
+
+def _shell(block: Block, database: Database, folder: Path) -> None:
+    parsed = list(commands(block.text)) if block.language == "console" else [(block.text, "")]
+    assert parsed, f"{block.name}: a console block without a `$ ` command"
+    expected = int(block.attributes.get("exit", 0))
+    env = database.server.env(database.name)
+    # the command under test, not one that happens to be installed
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    for number, (command, output) in enumerate(parsed):
+        done = subprocess.run(
+            ["sh", "-c", command], env=env, cwd=folder, capture_output=True, text=True,
+            timeout=180, check=False,
+        )  # fmt: skip
+        shown = f"{block.name}: {command}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, shown
+        if number == len(parsed) - 1:
+            assert done.returncode == expected, f"exit {done.returncode}\n{shown}"
+            _check(block, done.stdout, done.stderr)
+        if output.strip():
+            assert agrees(output, done.stdout), f"another output than the document's\n{shown}"
+
+
+def _check(block: Block, out: str, err: str) -> None:
+    if "expect" in block.attributes:
+        assert block.attributes["expect"] in out + err, f"{block.name}:\n{out}\n{err}"
+    if "rows" in block.attributes:
+        rows = [line for line in out.splitlines() if line]
+        assert len(rows) == int(block.attributes["rows"]), f"{block.name}: {len(rows)} rows\n{out}"
+
+
+def _only_parse(block: Block) -> None:
+    """For what another lane runs: it has to be shell, and what it names has to be there."""
+    text = "\n".join(c for c, _ in commands(block.text)) or block.text
+    done = subprocess.run(["sh", "-n", "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{block.name}: {done.stderr}"
+    for line in text.splitlines():
+        word = line.split()[0] if line.split() else ""
+        if word.startswith("tools/"):
+            assert os.access(ROOT / word, os.X_OK), f"{block.name}: {word}"

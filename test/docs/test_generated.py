@@ -1,0 +1,113 @@
+"""Generated documents are as generated; commands in documents exist; every option has help."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from blocks import agrees, blocks, commands  # noqa: E402
+
+from pgtv.checks.registry import all_checks
+from pgtv.cli.main import COMMANDS, cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_generated_documents_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/gen_docs"), "--check"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _all(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            found += _all(below, f"{path} {name}")
+    return found
+
+
+EVERY = _all(cli, "pgtv")
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY, ids=[p for p, _ in EVERY])
+def test_every_command_and_option_has_help_and_is_documented(
+    path: str, command: click.Command
+) -> None:
+    reference = (ROOT / "docs/operations/COMMANDS.md").read_text()
+    assert command.help, path
+    assert path == "pgtv" or f"## {path}\n" in reference
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name not in ("help", "version"):
+            assert parameter.help, f"{path} {parameter.opts}"
+            assert all(o in reference for o in parameter.opts), f"{path} {parameter.opts}"
+
+
+def _typed() -> list[tuple[str, list[str]]]:
+    found = []
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in blocks(file):
+            for line in block.text.splitlines():
+                if match := re.match(r"(?:\$ )?(pgtv [^|;#<>]*)", line.strip()):
+                    found.append((block.name, match[1].split()))
+        found += [
+            (str(file), m.split())
+            for m in re.findall(r"`(pgtv [^`]+)`", file.read_text(encoding="utf-8"))
+        ]
+    return found
+
+
+def test_every_command_in_the_documents_exists() -> None:
+    known = {path for path, _ in EVERY}
+    options = {
+        path: {o for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--help", "--version"}
+        for path, c in EVERY
+    }
+    for where, words in _typed():
+        path = "pgtv"
+        for word in words[1:]:
+            if f"{path} {word}" not in known:
+                break
+            path += f" {word}"
+        if len(words) > 1 and not words[1].startswith(("-", "COMMAND", "…")):
+            assert words[1] in COMMANDS, f"{where}: {' '.join(words)}"
+        for word in words[1:]:
+            if re.fullmatch(r"--[a-z-]+(=.*)?", word):
+                assert word.partition("=")[0] in options[path], f"{where}: {' '.join(words)}"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for file in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = re.sub(r"```.*?```", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in link:
+                assert (file.parent / link).exists(), f"{file}: {link}"
+
+
+def test_every_check_has_a_page_and_an_alert() -> None:
+    rules = (ROOT / "docs/operations/prometheus-rules.yml").read_text()
+    for check in all_checks():
+        page = f"docs/operations/checks/{check}.md"
+        assert (ROOT / page).exists()
+        assert f"runbook_url: {page}\n" in rules
+
+
+def test_expected_output_is_compared_line_by_line() -> None:
+    assert agrees("a 1.5 s\nb", "a 0.1 s\n\n b")
+    assert not agrees("a\nb", "a\nc")
+    assert not agrees("a", "a\nb")
+    assert agrees("a\n…\nz", "a\nb\nc\nz")
+    assert not agrees("a\n…\nz", "a\nb\nz\ny")
+    assert list(commands("$ a\nx\n$ b \\\n  c\ny")) == [("a", "x"), ("b \\\n  c", "y")]
