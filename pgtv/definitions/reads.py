@@ -67,7 +67,8 @@ class Level:
     offset: int | None = None
     ordered: bool = False
     distinct: bool = False
-    distinct_on: list[tuple[frozenset[Column], int]] = field(default_factory=list)
+    # columns of each key, location, whether the key is a plain column
+    distinct_on: list[tuple[frozenset[Column], int, bool]] = field(default_factory=list)
     distinct_sorted: bool = True
     windows: list[tuple[int, bool]] = field(default_factory=list)  # location, partitioned
     stars: list[int] = field(default_factory=list)
@@ -95,6 +96,7 @@ class Reads:
     time: list[tuple[str, int]] = field(default_factory=list)  # CURRENT_DATE and its like
     frozen: list[tuple[str, int]] = field(default_factory=list)  # 'now'::timestamptz and its like
     unknown: dict[Column, int] = field(default_factory=dict)  # columns that a catalog denies
+    parameters: list[int] = field(default_factory=list)  # $1 and the like
     set_operation: bool = False
 
     def uses(self, relation: Relation) -> dict[str, set[Use]]:

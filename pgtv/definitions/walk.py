@@ -56,6 +56,7 @@ class _Walk:
             "SubLink": self._sublink,
             "SQLValueFunction": self._value_function,
             "TypeCast": self._type_cast,
+            "ParamRef": self._parameter,
         }
 
     def use(self, columns: frozenset[Column] | _Set, use: Use) -> None:
@@ -176,7 +177,9 @@ class _Walk:
             keys = [d for d in node["distinctClause"] if d]
             for key in keys:
                 columns = frozenset(self._keys([key], scope, outputs, Use.GROUP))
-                level.distinct_on.append((columns, first_location(key)))
+                level.distinct_on.append(
+                    (columns, first_location(key), "ColumnRef" in key or "A_Const" in key)
+                )
                 rows |= columns
             if keys:
                 sorted_by = node.get("sortClause", ())
@@ -520,6 +523,9 @@ class _Walk:
             self.reads.functions.append(
                 Call("pg_catalog", word.lower(), 0, node.get("location", -1), scope.level)
             )
+
+    def _parameter(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
+        self.reads.parameters.append(node.get("location", -1))
 
     def _type_cast(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
         literal = node["arg"].get("A_Const", {}).get("sval")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from pgtv.catalog.dialects.base import OPTIONS
 from pgtv.definitions.builtin import ORDERED_AGGREGATES, SESSION, TIME, VOLATILE
+from pgtv.definitions.parse import Node
 from pgtv.definitions.reads import EXISTENCE, WHOLE, Call, Level, Reads, Relation
 from pgtv.definitions.scope import SYSTEM
 from pgtv.definitions.walk import read
@@ -37,17 +39,28 @@ def lint(
     A comment `-- pgtv: ignore rule-id` silences its own line, the next one, and a definition that
     begins on either.
     """
+    # Trees of large files are millions of small objects that all live to the end: looking through
+    # them for garbage again and again would take most of the time.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _lint(list(sources), schema, frozenset(ignore))
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _lint(listed: list[Source], schema: Iterable[Source], ignore: frozenset[str]) -> list[Problem]:
     facts = Facts()
     for source in schema:
         read_file(source, facts)
     facts.definitions.clear()
     facts.events.clear()
     facts.others.clear()
-    listed = list(sources)
     for source in listed:
         source.ignored = _ignored(source)
         read_file(source, facts)
-    found = _Found(facts, frozenset(ignore))
+    found = _Found(facts, ignore)
     for definition in facts.definitions:
         _definition(found, definition)
     _others(found)
@@ -88,8 +101,15 @@ class _Found:
                 self.latest[what.table] = what
             else:
                 self.latest.pop(what[1], None)
+        self.named = {d.table for d in facts.definitions}
+        self.children = {
+            (schema or "public", name): table.name
+            for table in facts.tables.values()
+            for schema, name in table.inherits
+        }
         self.outputs: dict[str, list[str] | None] = {}
         self.busy: set[str] = set()
+        self.walked: dict[int, Reads] = {}  # by the identity of trees, which live as long as facts
 
     def add(
         self, source: Source, at: int, rule: str, message: str, hint: str = "",
@@ -117,6 +137,13 @@ class _Found:
             return self._outputs(f"view {table.schema}.{name}", table.node)
         return list(table.columns) if table.columns is not None else None
 
+    def reads(self, node: Node) -> Reads:
+        """What a SELECT of the files reads, walked once. Raises DefinitionError."""
+        known = self.walked.get(id(node))
+        if known is None:
+            known = self.walked[id(node)] = read(node, self.columns)
+        return known
+
     def _outputs(self, key: str, node: object) -> list[str] | None:
         if key in self.outputs:
             return self.outputs[key]
@@ -125,7 +152,7 @@ class _Found:
         self.busy.add(key)
         names: list[str] | None
         try:
-            given = [o.name for o in read(node, self.columns).outputs]
+            given = [o.name for o in self.reads(node).outputs]
             names = None if WHOLE in given or None in given else [n for n in given if n]
         except DefinitionError:
             names = None
@@ -145,13 +172,15 @@ def _definition(found: _Found, definition: Definition) -> None:
     if definition.node is None:
         return
     try:
-        reads = read(definition.node, found.columns)
+        reads = found.reads(definition.node)
     except DefinitionError as e:
         add("syntax", f"{definition.name}: {e.message}")
         return
     definition.reads = reads
+    for at in reads.parameters:
+        add("create-form", f"{definition.name}: a parameter is not possible in a definition", at)
     key_problems(found.facts, definition, reads, add)
-    _form(definition, add)
+    _form(definition, reads, add)
     _options(definition, add)
     _relations(found, definition, reads, add)
     _values(found, definition, reads, add)
@@ -173,7 +202,7 @@ def _unreadable(found: _Found, definition: Definition) -> None:
     found.add(definition.source, at, rule, message, begins=definition.at)
 
 
-def _form(definition: Definition, add: Add) -> None:
+def _form(definition: Definition, reads: Reads, add: Add) -> None:
     into = definition.into
     if into is None:
         return
@@ -191,26 +220,16 @@ def _form(definition: Definition, add: Add) -> None:
     for what, is_so in refused.items():
         if is_so:
             add("create-form", f"{definition.name}: {what} is not possible for a TVIEW")
-    found = _in_subquery(definition.node)
-    if found is not None:
-        add(
-            "in-subquery",
-            f"{definition.name}: CREATE TABLE … AS is refused with a comparison against a sub-select",
-            found,
-            "write EXISTS, or create it by the function",
-        )
-
-
-def _in_subquery(node: object) -> int | None:
-    """Byte location of the first IN, ANY or ALL of a sub-select; None without one."""
-    if isinstance(node, list):
-        return next((f for n in node if (f := _in_subquery(n)) is not None), None)
-    if not isinstance(node, dict):
-        return None
-    if node.get("subLinkType") in ("ANY_SUBLINK", "ALL_SUBLINK"):
-        location = node.get("location", 0)
-        return location if isinstance(location, int) else 0
-    return next((f for v in node.values() if (f := _in_subquery(v)) is not None), None)
+    for level in reads.levels:
+        if level.place in ("ANY", "ALL"):
+            add(
+                "in-subquery",
+                f"{definition.name}: CREATE TABLE … AS is refused with a comparison against a "
+                "sub-select",
+                level.location,
+                "write EXISTS, or create it by the function",
+            )
+            break
 
 
 def _options(definition: Definition, add: Add) -> None:
@@ -239,17 +258,13 @@ def _relations(found: _Found, definition: Definition, reads: Reads, add: Add) ->
     facts = found.facts
     if not reads.relations:
         add("no-table", f"{definition.name} reads no table: nothing could ever refresh it")
-    children: dict[Relation, str] = {}
-    for child_table in facts.tables.values():
-        for parent in child_table.inherits:
-            children[parent[0] or "public", parent[1]] = child_table.name
     for (schema, name), location in reads.relations.items():
         table = facts.table((schema, name))
         own = found.latest.get(name)
         if schema in _SYSTEM_SCHEMAS or (table is None and own is None and name.startswith("pg_")):
             add("system-catalog", f"{definition.name} reads {name}, a system catalog", location)
         elif table is None and own is None and facts.tables:
-            if not any(d.table == name for d in facts.definitions):
+            if name not in found.named:
                 full = f"{schema}.{name}" if schema else name
                 add("unknown-relation", f"{definition.name} reads {full}, which no file defines",
                     location, _near(name, facts, found))  # fmt: skip
@@ -258,7 +273,7 @@ def _relations(found: _Found, definition: Definition, reads: Reads, add: Add) ->
                 f"{definition.name} reads the materialized view {name}: REFRESH fires no trigger",
                 location)  # fmt: skip
         if table is not None and (schema, name) in reads.inherited:
-            child = children.get((table.schema or "public", table.name))
+            child = found.children.get((table.schema or "public", table.name))
             if child is not None:
                 add("inheritance", f"{definition.name} reads {name} with its child {child}",
                     location, f"read FROM ONLY {name}, or partition it")  # fmt: skip
@@ -308,6 +323,8 @@ def _values(found: _Found, definition: Definition, reads: Reads, add: Add) -> No
         if not timed:
             add("time-dependent", f"{definition.name} reads the current time ({word})", at,
                 'declare {"time_refresh": "external"}, or take the time out')  # fmt: skip
+    if options and options.get("time_refresh") is not None and not times:
+        add("option", f"{definition.name} declares time_refresh and reads no time")
     for word, at in reads.frozen:
         add("frozen-time", f"{definition.name}: {word} is evaluated once, at creation", at)
     for relation, column in reads.columns:
@@ -386,6 +403,8 @@ def _distinct_on(name: str, reads: Reads, level: Level, index: int, add: Add) ->
         if len(level.distinct_on) > 1:
             add("distinct-on-key", f"{name}: DISTINCT ON has {len(level.distinct_on)} keys", at)
         else:
+            if not level.distinct_on[0][2]:
+                add("distinct-on-key", f"{name}: the key of DISTINCT ON is an expression", at)
             key = {c for c in level.distinct_on[0][0] if c[1] != EXISTENCE}
             put_out = [o.columns for o in reads.outputs]
             if len(key) == 1 and not any(key <= o for o in put_out) and _certain(key):
@@ -440,7 +459,7 @@ def _cycles(found: _Found) -> None:
     for table in found.facts.tables.values():
         if table.node is not None and table.name not in reads:
             try:
-                reads[table.name] = [n for _, n in read(table.node).relations]
+                reads[table.name] = [n for _, n in found.reads(table.node).relations]
             except DefinitionError:
                 continue
             views[table.name] = table

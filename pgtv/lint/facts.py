@@ -84,6 +84,7 @@ class Facts:
     definitions: list[Definition] = field(default_factory=list)
     events: list[tuple[str, Any]] = field(default_factory=list)  # ("define"|"drop", what), in order
     tables: dict[tuple[str, str], Table] = field(default_factory=dict)
+    bare: dict[str, set[str]] = field(default_factory=dict)  # name to schemas
     functions: dict[str, str] = field(default_factory=dict)  # name to volatility, in lower case
     others: list[Other] = field(default_factory=list)
 
@@ -94,9 +95,20 @@ class Facts:
             return self.tables.get((schema, name))
         found = self.tables.get(("public", name))
         if found is None:
-            alike = [t for (_, n), t in self.tables.items() if n == name] if self.tables else []
-            found = alike[0] if len(alike) == 1 else None
+            alike = self.bare.get(name, set())
+            found = self.tables[next(iter(alike)), name] if len(alike) == 1 else None
         return found
+
+    def add(self, table: Table) -> None:
+        schema = table.schema or "public"
+        self.tables[schema, table.name] = table
+        self.bare.setdefault(table.name, set()).add(schema)
+
+    def take(self, relation: Relation) -> Table | None:
+        """Remove a table, because it goes by another name from here on."""
+        schema, name = relation[0] or "public", relation[1]
+        self.bare.get(name, set()).discard(schema)
+        return self.tables.pop((schema, name), None)
 
 
 def read_file(source: Source, facts: Facts) -> None:
@@ -148,11 +160,11 @@ def _create_table_as(place: _Place, node: Node, facts: Facts) -> None:
     schema, name = _name(into["rel"])
     query = node.get("query", {})
     if node.get("objtype") == "OBJECT_MATVIEW":
-        _add(facts, Table(schema, name, "matview", None, (), query.get("SelectStmt"), place.source,
+        facts.add(Table(schema, name, "matview", None, (), query.get("SelectStmt"), place.source,
                           place.at, place.where))  # fmt: skip
         return
     if not name.startswith(PREFIX) or len(name) <= len(PREFIX):
-        _add(facts, Table(schema, name, "table"))
+        facts.add(Table(schema, name, "table"))
         return
     body = query.get("SelectStmt")
     definition = Definition(
@@ -298,7 +310,7 @@ def _create_table(place: _Place, node: Node, facts: Facts) -> None:
     parents = tuple(_name(p["RangeVar"]) for p in node.get("inhRelations", []))
     if partition or parents or "ofTypename" in node:
         complete = False
-    _add(facts, Table(schema, name, "table", columns if complete else None,
+    facts.add(Table(schema, name, "table", columns if complete else None,
                       () if partition else parents))  # fmt: skip
     if name.startswith(PREFIX) and not partition:
         facts.others.append(Other("plain", place.source, place.at, name))
@@ -313,11 +325,7 @@ def _type(node: Node) -> str:
 def _view(place: _Place, node: Node, facts: Facts) -> None:
     schema, name = _name(node["view"])
     body = node.get("query", {}).get("SelectStmt")
-    _add(facts, Table(schema, name, "view", None, (), body, place.source, place.at, place.where))
-
-
-def _add(facts: Facts, table: Table) -> None:
-    facts.tables[table.schema or "public", table.name] = table
+    facts.add(Table(schema, name, "view", None, (), body, place.source, place.at, place.where))
 
 
 def _alter(_: _Place, node: Node, facts: Facts) -> None:
@@ -350,10 +358,10 @@ def _rename(_: _Place, node: Node, facts: Facts) -> None:
         if table and table.columns is not None and node.get("subname") in table.columns:
             table.columns[node["newname"]] = table.columns.pop(node["subname"])
     elif node.get("renameType") in ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW"):
-        moved = facts.tables.pop((schema or "public", name), None)
+        moved = facts.take((schema, name))
         if moved:
             moved.name = node["newname"]
-            _add(facts, moved)
+            facts.add(moved)
 
 
 def _drop(_: _Place, node: Node, facts: Facts) -> None:
