@@ -61,8 +61,8 @@ def test_the_wheel_holds_what_people_need_and_no_more(wheel: Path) -> None:
         "zsh/site-functions/_pgtv", "fish/vendor_completions.d/pgtv.fish", "licenses/LICENSE",
     ):  # fmt: skip
         assert any(n.endswith(needed) for n in names), needed
-    modules = {str(p.relative_to(ROOT)) for p in (ROOT / "pgtv").rglob("*.py")}
-    assert modules <= set(names)
+    files = (p for p in (ROOT / "pgtv").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    assert {str(p.relative_to(ROOT)) for p in files} <= set(names)
     tops = {n.split("/")[0] for n in names}
     assert {t for t in tops if not t.startswith("pgtv")} == set()
 
