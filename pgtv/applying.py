@@ -6,7 +6,6 @@ leaves a record. Nothing here decides what to do: see pgtv.repairs.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv import plan as plans
 from pgtv.errors import NotPossible, PgtvError, QueryError
-from pgtv.plan import Done, Plan, Receipt
+from pgtv.plan import Done, Plan, Receipt, Step
 
 if TYPE_CHECKING:
     import psycopg
 
-RETRIED = ("40001", "40P01", "55P03")  # serialization, deadlock, lock_timeout: nothing was done
-ATTEMPTS = 6
-FIRST_PAUSE = 0.1  # seconds; doubled after each attempt, with jitter
 # "pgtv" as a number: the advisory lock of whoever applies, per database
 APPLIER_LOCK = 0x70677476
 
@@ -35,11 +31,13 @@ def apply(
     *,
     lock_timeout: str = "2s",
     statement_timeout: str = "0",
+    rows: Callable[[Step], str] | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Run every step in order; stops at the first statement that fails for good.
 
     connection: a writing session in autocommit. show: called with each statement before it runs.
+    rows: does the steps that are merges (they have no statements) and says what it did.
     Raises NotPossible when another applier is at work or the server is read-only, QueryError for
     the failing statement (the receipt has it too).
     """
@@ -51,6 +49,8 @@ def apply(
         _set(connection, "statement_timeout", statement_timeout)
         for number, step in enumerate(plan.steps, 1):
             show(f"-- {number}. {step.title}")
+            if step.merge:
+                _merge(number, step, receipt, receipt_path, rows)
             for unit in plans.units(step.statements):
                 _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
         receipt.outcome = "complete"
@@ -87,6 +87,33 @@ def _set(connection: psycopg.Connection[Any], name: str, value: str) -> None:
     connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
 
 
+def _merge(
+    number: int,
+    step: Step,
+    receipt: Receipt,
+    receipt_path: Path,
+    rows: Callable[[Step], str] | None,
+) -> None:
+    if rows is None:
+        raise NotPossible("this plan merges rows, which is not done here", "use: pgtv repair")
+    at, started = _now(), time.monotonic()
+
+    def record(outcome: str, error: str | None = None, what: str = step.title) -> None:
+        took = round((time.monotonic() - started) * 1000, 1)
+        receipt.done.append(Done(number, what, at, took, 1, outcome, error))
+        plans.write(receipt, receipt_path)
+
+    try:
+        what = rows(step)
+    except KeyboardInterrupt:
+        record("interrupted")
+        raise
+    except PgtvError as e:
+        record("failed", e.message)
+        raise
+    record("done", what=what)
+
+
 def _run_unit(
     connection: psycopg.Connection[Any],
     step: int,
@@ -98,7 +125,7 @@ def _run_unit(
 ) -> None:
     import psycopg
 
-    from pgtv.session import translate
+    from pgtv.session import retrying, translate
 
     for statement in unit:
         show(statement)
@@ -109,31 +136,35 @@ def _run_unit(
         receipt.done.append(Done(step, "\n".join(unit), at, took, attempts, outcome, error))
         plans.write(receipt, receipt_path)
 
-    for attempt in range(1, ATTEMPTS + 1):
+    attempts = 1
+
+    def once() -> None:
         try:
             for statement in unit:
                 connection.execute(statement.encode())
-            record("done", attempt)
-            return
-        except KeyboardInterrupt:
-            connection.cancel_safe(timeout=3)
-            record("interrupted", attempt)
-            raise
-        except psycopg.Error as e:
-            if connection.closed:
-                record("failed", attempt, "connection lost")
-                raise translate(e) from None
-            if len(unit) > 1:
+        except psycopg.Error:
+            if len(unit) > 1 and not connection.closed:
                 connection.execute("ROLLBACK")
-            if e.sqlstate not in RETRIED or attempt == ATTEMPTS:
-                translated = translate(e)
-                record("failed", attempt, translated.message)
-                raise QueryError(
-                    f"step {step} stopped: {translated.message}", translated.hint, e.sqlstate
-                ) from None
-            wait = FIRST_PAUSE * 2 ** (attempt - 1) * (1 + random.random() / 2)  # noqa: S311
-            show(f"-- {e.sqlstate}: again in {wait * 1000:.0f} ms")
-            pause(wait)
+            raise
+
+    def again(why: tuple[str, float]) -> None:
+        nonlocal attempts
+        attempts += 1
+        show(f"-- {why[0]}: again in {why[1] * 1000:.0f} ms")
+
+    try:
+        retrying(once, again, pause)
+    except KeyboardInterrupt:
+        connection.cancel_safe(timeout=3)
+        record("interrupted", attempts)
+        raise
+    except psycopg.Error as e:
+        translated = translate(e)
+        record("failed", attempts, translated.message)
+        raise QueryError(
+            f"step {step} stopped: {translated.message}", translated.hint, e.sqlstate
+        ) from None
+    record("done", attempts)
 
 
 def _now() -> str:

@@ -29,7 +29,8 @@ class Step:
 
     statements: in order; from a `BEGIN;` to its `COMMIT;` they are one transaction, else each is
     one of its own. cures: ids of the findings that should be gone afterwards. undo: statements, or
-    None where nothing can take it back.
+    None where nothing can take it back. merge: the rows of `tviews` are compared and brought up to
+    date in batches beside running writers; there are no statements for psql.
     """
 
     phase: str
@@ -41,6 +42,7 @@ class Step:
     undo: tuple[str, ...] | None = None
     note: str | None = None
     tviews: tuple[str, ...] = ()
+    merge: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,12 @@ def script(plan: Plan) -> str:
             lines += _comment(f"takes {lock}")
         if step.note:
             lines += _comment(step.note)
+        if step.merge:
+            lines += _comment(
+                "No SQL for psql alone: pgtv compares, writes what differs in batches and waits for "
+                "running writers. With --strategy rebuild this is one statement that readers wait for."
+            )
+            lines.append(f"\\echo run: {_refresh(step)}")
         lines += step.statements
         lines += _comment(
             "undo: " + " ".join(step.undo) if step.undo else "undo: none, it cannot be taken back"
@@ -188,6 +196,12 @@ def script(plan: Plan) -> str:
     for left in plan.left:
         lines += ["", *_comment(f"left alone: {left.finding}: {left.why}")]
     return "\n".join(lines) + "\n"
+
+
+def _refresh(step: Step) -> str:
+    """The command that does a merge step, as one line without quotes that psql would read."""
+    names = " ".join(step.tviews)
+    return f"pgtv refresh {names} --apply".replace("'", "''").replace("\n", " ").replace("\r", " ")
 
 
 def _comment(text: str) -> list[str]:

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "What a check, SQLSTATE, message, old name or row (tv_x:KEY) means",
     ),
     "repair": ("pgtv.cli.repair", "repair", "Show or apply the cure of what doctor finds"),
+    "refresh": ("pgtv.cli.refresh", "refresh", "Make rows right beside readers and writers"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
     "verify": ("pgtv.cli.verify", "verify", "Compare contents with definitions, row by row"),
     "init": ("pgtv.cli.init", "init", "Show, make or drop the schema where pgtv keeps its state"),

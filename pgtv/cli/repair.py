@@ -13,7 +13,7 @@ from pgtv.session import Target
 
 if TYPE_CHECKING:
     from pgtv.checks.examine import Examination
-    from pgtv.plan import Plan
+    from pgtv.plan import Plan, Step
 
 WHAT = {
     "metadata": frozenset({"installation", "registration"}),
@@ -57,8 +57,8 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     help="Where to write the receipt; by default a new file in the current directory.",
 )
 @click.option(
-    "--strategy", type=click.Choice(["leave", "rebuild"]), default="leave", show_default=True,
-    help="Rows: leave them, or the extension's own refresh, which keeps readers waiting.",
+    "--strategy", type=click.Choice(["merge", "rebuild"]), default="merge", show_default=True,
+    help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
 def repair(
     target: Target,
@@ -98,13 +98,15 @@ def repair(
     if not apply_:
         if output is None:
             click.echo(plans.script(made), nl=False)
-            click.echo(f"-- nothing was written; {_how(what)} --apply does it", err=True)
+        if made.steps:
+            click.echo(f"nothing was written; {_how(what)} --apply does it", err=True)
         return Exit.HEALTHY if not made.steps and not made.left else Exit.WARNING
     return _apply(target, made, what, strategy, receipt_path)
 
 
 def _strategy_of(plan: Plan) -> str:
-    return "rebuild" if any(s.phase == "rows" for s in plan.steps) else "leave"
+    rows = [s for s in plan.steps if s.phase == "rows"]
+    return "rebuild" if rows and not rows[0].merge else "merge"
 
 
 def _how(what: tuple[str, ...]) -> str:
@@ -163,7 +165,10 @@ def _apply(
         where = path if path and not turn else _receipt_path(path, plan, turn)
         click.echo(f"receipt: {where}", err=True)
         with connected(target, read_only=False) as connection:
-            receipt = apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
+            receipt = apply(
+                connection, plan, where, click.echo, lock_timeout=target.lock_timeout,
+                rows=lambda step: _rows(target, step),
+            )  # fmt: skip
         cured |= new
         plan = _make(target, None, what, strategy, frozenset(cured))
         left |= {x.finding: x for x in plan.left}
@@ -178,6 +183,28 @@ def _apply(
         return Exit.CRITICAL
     click.echo("checked again: " + ("done" if cured else "nothing to do"), err=True)
     return Exit.WARNING if left else Exit.HEALTHY
+
+
+def _rows(target: Target, step: Step) -> str:
+    """A merge step: look anew, bring its TVIEWs, say what was written."""
+    from pgtv.catalog.collect import collect
+    from pgtv.errors import QueryError
+    from pgtv.rows.bring import End, bring, with_dependents
+
+    with connected(target) as connection:
+        snapshot = collect(connection)
+    wanted = [t for t in snapshot.tviews if t.label in step.tviews]
+    ended = bring(target, snapshot, with_dependents(snapshot, wanted), apply=True)
+    for one in ended:
+        if one.end in (End.UNKNOWN, End.UNSETTLED):
+            raise QueryError(f"{one.tview}: {one.reason}", one.hint)
+    said = "; ".join(
+        f"{b.tview}: {b.merged.inserted} inserted, {b.merged.updated} changed,"
+        f" {b.merged.deleted} deleted"
+        for b in ended
+    )
+    click.echo(f"-- {said}")
+    return said
 
 
 def _receipt_path(path: Path | None, plan: Plan, turn: int) -> Path:

@@ -34,7 +34,7 @@ def build(
     phases: only these of plan.PHASES; empty for all. named: ids of findings, or names of TVIEWs
     that a finding must touch; empty for all. A remedy that a person has to decide about is planned
     only when its finding is named by id. rebuild: rows are brought by the extension's own refresh,
-    which keeps readers waiting; without it they are left alone and said so.
+    which keeps readers waiting, instead of a merge.
     """
     snapshot = examination.snapshot
     dialect = dialects.named(snapshot.extension.generation)
@@ -56,14 +56,7 @@ def build(
         if statements and (not phases or phase in phases):
             steps.append(_step(finding, phase, statements))
     if refreshed and (not phases or "rows" in phases):
-        rows = list(_row_steps(refreshed, dialect, graph))
-        if rebuild:
-            steps += rows
-        else:
-            left += [
-                Left(f"rows of {step.tviews[0]}", "readers would wait: --strategy rebuild does it")
-                for step in rows
-            ]
+        steps += list(_row_steps(refreshed, dialect, graph, rebuild=rebuild))
     return Plan(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         pgtv_version=__version__,
@@ -138,8 +131,10 @@ def _step(finding: Finding, phase: str, statements: tuple[str, ...]) -> Step:
     )
 
 
-def _row_steps(refreshed: dict[str, set[str]], dialect: Dialect, graph: Edges) -> Iterator[Step]:
-    """One refresh for each TVIEW that no other refresh reaches, upstream first."""
+def _row_steps(
+    refreshed: dict[str, set[str]], dialect: Dialect, graph: Edges, *, rebuild: bool
+) -> Iterator[Step]:
+    """One step for each TVIEW that no other step reaches, upstream first; dependents with it."""
     by_label = {t.label: t for t in graph.tviews.values()}
     covered: set[str] = set()
     for label in _upstream_first(refreshed, graph):
@@ -151,13 +146,14 @@ def _row_steps(refreshed: dict[str, set[str]], dialect: Dialect, graph: Edges) -
         yield Step(
             phase="rows",
             title=f"Bring the rows of {label} up to date",
-            statements=(dialect.refresh(label),),
+            statements=(dialect.refresh(label),) if rebuild else (),
             cures=tuple(sorted(cures)),
-            role=f"owner of {label}",
-            locks=tuple(f"ACCESS EXCLUSIVE on {r}" for r in reached),
+            role=f"owner of {label}, or a superuser",
+            locks=tuple(f"{'ACCESS' if rebuild else 'ROW'} EXCLUSIVE on {r}" for r in reached),
             undo=None,
-            note="Blocks readers and writers of these TVIEWs until it ends.",
+            note="Blocks readers and writers of these TVIEWs until it ends." if rebuild else None,
             tviews=reached,
+            merge=not rebuild,
         )
 
 
@@ -174,7 +170,7 @@ def _merged(steps: Iterable[Step]) -> Iterator[Step]:
     seen: dict[tuple[str, ...], int] = {}
     merged: list[Step] = []
     for step in steps:
-        if step.statements in seen:
+        if step.statements and step.statements in seen:
             i = seen[step.statements]
             merged[i] = replace(
                 merged[i],

@@ -27,6 +27,7 @@ from pgtv.catalog.dialects.base import ident, literal
 from pgtv.rows import statements
 from pgtv.rows.statements import Part
 from pgtv.rows.subject import Subject
+from pgtv.session import retrying
 
 if TYPE_CHECKING:
     import psycopg
@@ -51,6 +52,7 @@ class Merged:
     rounds: int = 0
     waited: float = 0.0
     longest_batch: float = 0.0
+    retries: int = 0
     unsettled: list[Key] = field(default_factory=list)
     unknown: tuple[str, ...] = ()
     keys: list[Key] = field(default_factory=list)  # written, up to the caller's bound
@@ -137,17 +139,27 @@ def _write(
 ) -> None:
     """One batch in one explicit transaction: queued refreshes of dependents flush at its COMMIT."""
     part = part_of(subject, batch)
-    with writer.connection.transaction():
-        writer.run(lock_rows(subject, part))
-        deleted = _count(writer.run(delete_extra(subject, part)))
-        updated = _count(writer.run(update_changed(subject, part)))
-        inserted = _count(writer.run(insert_missing(subject, part)))
+
+    def once() -> tuple[int, int, int]:
+        with writer.connection.transaction():
+            writer.run(lock_rows(subject, part))
+            return (
+                _count(writer.run(delete_extra(subject, part))),
+                _count(writer.run(update_changed(subject, part))),
+                _count(writer.run(insert_missing(subject, part))),
+            )
+
+    deleted, updated, inserted = retrying(once, lambda _: _again(result))
     result.deleted += deleted
     result.updated += updated
     result.inserted += inserted
     if deleted + updated + inserted:
         room = pace.keys_kept - len(result.keys)
         result.keys += list(batch[: max(room, 0)])
+
+
+def _again(result: Merged) -> None:
+    result.retries += 1
 
 
 def _count(rows: list[str]) -> int:
