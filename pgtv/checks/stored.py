@@ -58,6 +58,8 @@ def _compare(context: Context, tview: Tview) -> Disagreement | None:
             unread.pop(relation.oid, None)
         if not matching:
             unmatched.append((schema, name))
+    if not unmatched and not unread:
+        return None
     exists = {(r.schema, r.name) for r in snapshot.relations}
     names = {name for _, name in exists}
     gone = [(s, n) for s, n in unmatched if ((s, n) not in exists if s else n not in names)]
@@ -66,11 +68,9 @@ def _compare(context: Context, tview: Tview) -> Disagreement | None:
         return Disagreement(
             renamed=tuple(zip(map(_dotted, gone), _paired(gone, left), strict=True))
         )
-    if unmatched or left:
-        return Disagreement(
-            only_text=tuple(map(_dotted, unmatched)), only_view=tuple(r.qualified for r in left)
-        )
-    return None
+    return Disagreement(
+        only_text=tuple(map(_dotted, unmatched)), only_view=tuple(r.qualified for r in left)
+    )
 
 
 def _named(definition: str) -> list[tuple[str | None, str]]:
