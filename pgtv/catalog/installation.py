@@ -86,6 +86,9 @@ def ask(
     s = schema or ""
     # Counters stand in shared memory, which only a preloaded library has.
     shared = not (extension.preloaded is False and dialect.library_query(s))
+    if queried and not shared:
+        for section in ("counters", "feed_gaps"):
+            run.skip(section, "the library is not in shared_preload_libraries")
     return Catalog(
         missing=run.ask(
             "catalog_objects", queries.MISSING_OBJECTS if queried else None,
