@@ -165,7 +165,7 @@ def _fast(evaluation: Evaluation, subject: Subject, wanted: Wanted) -> int | Non
     part = Part(sample=wanted.sample)
     prints = [
         json.loads(evaluation.ask(subject, statements.fingerprint(subject, part, side))[0])
-        for side in ("view", "table")
+        for side in ("v", "t")
     ]
     return int(prints[0][0]) if prints[0] == prints[1] else None
 

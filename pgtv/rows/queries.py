@@ -12,7 +12,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
        r.rolname::text AS owner, COALESCE(r.rolsuper, false) AS owner_superuser,
        c.reltuples::float8 AS reltuples,
        (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                 'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, NULL),
+                 'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
                  'base', b.oid::int8, 'not_null', a.attnotnull,
                  'deterministic', COALESCE(l.collisdeterministic, true))
                ORDER BY a.attnum)

@@ -31,13 +31,18 @@ _JSON = {114: "json", 3802: "jsonb"}
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the definition. `plain`: `=` is equality of images. `json`: worth a look inside."""
+    """A column of the definition, of the table's type: an INSERT turns values into that.
+
+    plain: `=` is equality of images. json: worth a look inside. cast: the definition's type is
+    another one (as `pk_x` may be integer there and always is bigint in the table).
+    """
 
     name: str
     type: str  # as SQL writes it
     base: int  # OID of the type under all domains
     plain: bool
     json: bool
+    cast: bool = False
 
     @property
     def sql(self) -> str:
@@ -123,11 +128,6 @@ def subject(tview: Tview, table: dict[str, Any] | None, view: dict[str, Any] | N
         mine = stored.get(c["name"])
         if mine is None:
             faults.append(f"{name} has no column {ident(c['name'])}")
-        elif mine["type"] != c["type"]:
-            faults.append(
-                f"column {ident(c['name'])} is {mine['type']} in the table"
-                f" and {c['type']} in the definition"
-            )
         columns.append(_column(c, mine or c))
     by_name = {c.name: c for c in columns}
     lost = [k for k in tview.identity if k not in by_name]
@@ -150,10 +150,11 @@ def _qualified(shape: dict[str, Any]) -> str:
 
 
 def _column(c: dict[str, Any], stored: dict[str, Any]) -> Column:
-    base = c["base"]
+    base = stored["base"]
     deterministic = c["deterministic"] and stored["deterministic"]
     plain = base in _PLAIN or (base in _TEXT and deterministic)
-    return Column(c["name"], c["type"], base, plain, base in _JSON)
+    cast = c["type"] != stored["type"]
+    return Column(c["name"], stored["type"], base, plain, base in _JSON, cast)
 
 
 def _proven_unique(

@@ -237,7 +237,7 @@ class Walk:
     snapshot: Snapshot
     subjects: dict[int, Subject]
     base_rows: bool = False
-    seen: dict[tuple[int, tuple[str | None, ...]], Node] = field(default_factory=dict)
+    seen: dict[tuple[int, Key, int], Node] = field(default_factory=dict)
 
     def node(self, subject: Subject, part: statements.Part) -> list[Node]:
         """The rows of `part` of a TVIEW, each with what is below it."""
@@ -262,7 +262,7 @@ class Walk:
     def _row(self, subject: Subject, text: str, row: list[Any]) -> Node:
         kind, key, expected, found = row
         key = tuple(key)
-        place = (subject.tview.table_oid, key)
+        place = (subject.tview.table_oid, key, kind)
         if place in self.seen:
             return self.seen[place]
         node = Node(
