@@ -5,6 +5,7 @@ Shared by the checks on metadata: nothing here is a check.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -148,6 +149,11 @@ def argument(tview: Tview) -> str:
     return registering.argument(None, tview.entity)
 
 
+def shown(name: str) -> str:
+    """A quoted name without the quotes that PostgreSQL would leave out too."""
+    return re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", name)
+
+
 def upstream_first(context: Context, tviews: Iterable[Tview]) -> list[Tview]:
     """In the order in which they have to be re-registered."""
     chosen = {t.table_oid: t for t in tviews}
@@ -169,21 +175,25 @@ def reregister(
     *first: str,
     refresh: bool,
     note: str = "",
-    last: Sequence[str] = (),
-    role: str | None = None,
+    refreshed: Sequence[str] = (),
+    locks: Sequence[str] = (),
 ) -> Remedy:
-    """Statements of one transaction, then re-register, then the rows where they may be wrong."""
+    """Statements of one transaction, then re-register, then the rows where they may be wrong.
+
+    refreshed: the TVIEWs that the refresh rewrites, where the catalog does not tell them.
+    locks: those of the first statements.
+    """
     dialect = context.dialect
     if not dialect.acts:
         return Remedy(note="This release can only be looked at: upgrade it first.")
-    affects = context.affected(tview.table_oid) or (tview.label,)
+    affects = refreshed or context.affected(tview.table_oid) or (tview.label,)
     again = dialect.reregister(argument(tview))
-    body = (TIMEOUT, "BEGIN;", *first, again, *last, "COMMIT;") if first else (TIMEOUT, again)
+    body = (TIMEOUT, "BEGIN;", *first, again, "COMMIT;") if first else (TIMEOUT, again)
     blocking = "Readers of the TVIEWs wait while it refreshes." if refresh else ""
     return Remedy(
         sql=(*body, *((dialect.refresh(argument(tview)),) if refresh else ())),
-        role=role or ("superuser" if first else f"owner of {tview.label}"),
-        locks=locks_of_refresh(affects) if refresh else (),
+        role="superuser" if first else f"owner of {tview.label}",
+        locks=(*locks, *(locks_of_refresh(affects) if refresh else ())),
         note=" ".join(filter(None, (note, blocking))) or None,
     )
 
@@ -212,6 +222,7 @@ def recreate_view(context: Context, tview: Tview, table: Relation, *, drop: str 
         *(f"GRANT SELECT ON {name} TO {'PUBLIC' if r == 'PUBLIC' else ident(r)};" for r in readers),
         registering.rebind(dialect, schema, tview.entity, view=name),
         refresh=True,
+        locks=[f"ACCESS EXCLUSIVE on {n}" for n in sorted({drop or shown(name), shown(name)})],
         note="The query is the definition in the catalog; should it fail, because names in it are "
         "old, take it from a migration file or a saved snapshot (pgtv snapshot show).",
     )

@@ -20,13 +20,12 @@ Mitigation:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Tview
-from pgtv.checks.bindings import GENERATIONS, TIMEOUT, reregister
+from pgtv.checks.bindings import GENERATIONS, TIMEOUT, reregister, shown
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -54,7 +53,7 @@ def run(context: Context) -> Iterator[Finding]:
             and any(c.name in (key, *tview.identity) for c in table.columns)
         )
         is_now = f"{table.qualified}, relkind {table.kind}" if table else "nothing"
-        name = candidate.qualified if candidate else _shown(_name(tview, view))
+        name = candidate.qualified if candidate else shown(_name(tview, view))
         yield context.finding(
             name,
             f"The catalog says that the table of TVIEW {tview.entity} has OID {tview.table_oid}, "
@@ -66,7 +65,7 @@ def run(context: Context) -> Iterator[Finding]:
             ),
             severity=Severity.WARNING if renamed else Severity.CRITICAL,
             effect=Effect.RISK if renamed else Effect.WRITES_FAIL,
-            affects=context.affected(tview.table_oid) or (tview.label,),
+            affects=_affects(context, tview, candidate),
             evidence=[
                 {"entity": tview.entity, "table_oid": tview.table_oid, "is": is_now},
                 {"table named so": candidate.qualified if candidate else "none"},
@@ -90,6 +89,14 @@ def _candidate(context: Context, tview: Tview) -> Relation | None:
     return named[0] if len(named) == 1 else None
 
 
+def _affects(context: Context, tview: Tview, candidate: Relation | None) -> tuple[str, ...]:
+    """What reads the table that it should have, and what reads the one that it has."""
+    if candidate is None:
+        return context.affected(tview.table_oid) or (tview.label,)
+    reached = (candidate.qualified, *context.affected(candidate.oid, tview.table_oid))
+    return tuple(dict.fromkeys(reached))
+
+
 def _sharing(context: Context, tview: Tview) -> list[Tview]:
     return [t for t in context.snapshot.tviews if t.table_oid == tview.table_oid]
 
@@ -100,11 +107,6 @@ def _name(tview: Tview, view: Relation | None) -> str:
     if view and "__tv_" in view.name:
         return f"{ident(view.name.split('__tv_', 1)[0])}.{name}"
     return name
-
-
-def _shown(name: str) -> str:
-    """Without the quotes that PostgreSQL would leave out too."""
-    return re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", name)
 
 
 def _remedy(
@@ -122,6 +124,7 @@ def _remedy(
             tview,
             registering.rebind(dialect, schema, tview.entity, table=candidate.qualified),
             refresh=True,
+            refreshed=_affects(context, tview, candidate),
         )
         # what was written to the other TVIEW's table in its name
         more = tuple(dialect.refresh(t.label) for t in others)

@@ -13,7 +13,7 @@ from pgtv.checks.examine import examine
 from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding
 
-GROUPS = ("triggers", "privileges", "storage")
+GROUPS = ("installation", "metadata", "triggers", "privileges", "storage")
 CHECKS = [
     pytest.param(c, id=c.id)
     for c in all_checks().values()
