@@ -2,8 +2,8 @@
 
 Both get the same file. sqlglot does less with it: it parses, then looks at relations, columns,
 functions and clauses by one walk over its tree; no scopes, no rules. Times are CPU seconds of this
-process, without garbage collection for either. Prints one JSON line for programs and one line for people; exits 1 when lint is less than
-4 times as fast.
+process, without garbage collection for either. Prints one JSON line for programs and one line for
+people; exits 1 when lint is less than 4 times as fast.
 """
 
 from __future__ import annotations

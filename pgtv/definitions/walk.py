@@ -50,6 +50,7 @@ class _Walk:
     def __init__(self, columns: Columns | None) -> None:
         self.reads = Reads()
         self.known = columns
+        self.made: dict[Relation, dict[str, frozenset[Column]]] = {}
         self.handlers = {
             "ColumnRef": self._column_ref,
             "FuncCall": self._func_call,
@@ -330,7 +331,10 @@ class _Walk:
         known = self._columns(relation)
         if known is None:
             return Source(name, relation)
-        return Source(name, relation, {c: frozenset({(relation, c)}) for c in known})
+        columns = self.made.get(relation)
+        if columns is None:
+            columns = self.made[relation] = {c: frozenset({(relation, c)}) for c in known}
+        return Source(name, relation, columns)
 
     def _columns(self, relation: Relation | None) -> list[str] | None:
         if self.known is None or relation is None:
@@ -409,15 +413,30 @@ class _Walk:
                 self.expression(item, scope, values, also)
             return
         for key, value in node.items():
-            handler = self.handlers.get(key)
-            if handler is not None:
-                handler(value, scope, values, also)
-            elif type(value) is dict or type(value) is list:
-                self.expression(value, scope, values, also)
+            kind = type(value)
+            if kind is dict:
+                handler = self.handlers.get(key)
+                if handler is not None:
+                    handler(value, scope, values, also)
+                elif key != "A_Const":
+                    self.expression(value, scope, values, also)
+            elif kind is list:
+                for item in value:
+                    self.expression(item, scope, values, also)
 
     def _column_ref(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        names = [f["String"]["sval"] for f in node["fields"] if "String" in f]
-        starred = len(names) < len(node["fields"])
+        fields = node["fields"]
+        if len(fields) == 2 and "String" in fields[1]:  # alias.column, nearly always
+            alias, name = fields[0]["String"]["sval"], fields[1]["String"]["sval"]
+            for source in scope.sources:
+                if source.name == alias:
+                    columns = source.columns
+                    if columns is not None and name in columns:
+                        values |= columns[name]
+                        return
+                    break
+        names = [f["String"]["sval"] for f in fields if "String" in f]
+        starred = len(names) < len(fields)
         if not starred and len(names) == 1:
             values |= self._unqualified(names[0], scope)
             return
