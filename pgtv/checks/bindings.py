@@ -216,7 +216,7 @@ def recreate_view(context: Context, tview: Tview, table: Relation, *, drop: str 
         context,
         tview,
         *((f"DROP VIEW {drop};",) if drop else ()),
-        f"SET LOCAL search_path = {ident(table.schema)}, public;",
+        f"SET LOCAL search_path = {', '.join(dict.fromkeys((shown(ident(table.schema)), 'public')))};",
         f"CREATE VIEW {name} AS\n{tview.definition.strip()}\n;",
         f"ALTER VIEW {name} OWNER TO {ident(table.owner)};",
         *(f"GRANT SELECT ON {name} TO {'PUBLIC' if r == 'PUBLIC' else ident(r)};" for r in readers),

@@ -50,7 +50,8 @@ def run(context: Context) -> Iterator[Finding]:
                     "COMMIT;",
                 ),
                 role="superuser",
-                note="Rows are right: the writes were refused, none was lost."
+                note="First of all cures: re-registering anything else fails until then. Rows are right: "
+                "the writes were refused, none was lost."
                 + (f" It cures all {len(broken)} at once." if len(broken) > 1 else ""),
             ),
         )

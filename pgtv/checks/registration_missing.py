@@ -125,7 +125,7 @@ def _register(context: Context, target: Lost, affects: tuple[str, ...]) -> Remed
     schema, dialect = context.extschema, context.dialect
     chosen = _upstream(context, target)
     names = [one.label for one in chosen]
-    more = f" {', '.join(names[:-1])} come first: it reads them." if names[1:] else ""
+    more = f" It reads {', '.join(names[:-1])}, registered before it." if names[1:] else ""
     return Remedy(
         sql=(
             TIMEOUT,
