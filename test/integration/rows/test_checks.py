@@ -1,0 +1,119 @@
+"""The checks of contents: what was recorded, how old it is, what it found; and doctor --verify."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from servers import Database
+
+from pgtv.checks.examine import examine
+from pgtv.checks.registry import select
+from pgtv.finding import Finding, Severity
+
+WRONG = """SET session_replication_role = replica;
+    UPDATE tv_customer SET data = data || '{"name": "zz"}' WHERE pk_customer IN (3, 5);"""
+
+
+def contents(database: Database) -> dict[str, list[Finding]]:
+    examination = examine(database.snapshot(), select(("contents",)))
+    found: dict[str, list[Finding]] = {}
+    for finding in examination.findings:
+        found.setdefault(finding.check, []).append(finding)
+    return found
+
+
+def test_never_verified_then_recorded(shop: Database) -> None:
+    (before,) = contents(shop)["never-verified"]
+    assert before.severity is Severity.INFO and "9 of 9" in before.detail
+    done = shop.pgtv("verify", "-v", "tv_stock")
+    assert done.returncode == 0 and "there is no schema pgtv" in done.stdout
+    assert shop.pgtv("init", "--apply").returncode == 0
+    assert shop.pgtv("verify", "--sample", "50%").returncode == 0
+    assert "9 of 9" in contents(shop)["never-verified"][0].detail
+    assert shop.pgtv("verify", "tv_stock", "tv_order").returncode == 0
+    assert "7 of 9" in contents(shop)["never-verified"][0].detail
+    assert shop.pgtv("verify", "--fast").returncode == 0
+    assert contents(shop) == {}
+
+
+def test_old_verification(shop: Database) -> None:
+    shop.pgtv("init", "--apply")
+    shop.pgtv("verify")
+    shop.sql("""UPDATE pgtv.verification SET verified_at = verified_at - interval '25 hours'
+        WHERE table_name = 'public.tv_stock'""")
+    (found,) = contents(shop)["verification-old"]
+    assert (found.object, found.severity) == ("public.tv_stock", Severity.WARNING)
+    shop.sql("ALTER TABLE tv_stock RENAME TO tv_stock_2; ALTER TABLE tv_stock_2 RENAME TO tv_stock")
+    assert len(contents(shop)["verification-old"]) == 1
+
+
+def test_recorded_drift(shop: Database) -> None:
+    shop.pgtv("init", "--apply")
+    shop.sql(WRONG)
+    assert shop.pgtv("verify").returncode == 2
+    found = {f.object: f for f in contents(shop)["drift-recorded"]}
+    assert set(found) == {"public.tv_customer", '"Sales Dept".tv_order'}
+    cure = found["public.tv_customer"]
+    assert cure.severity is Severity.CRITICAL and cure.remedy
+    shop.sql("\n".join(cure.remedy.sql))
+    assert shop.pgtv("verify").returncode == 0
+    assert contents(shop) == {}
+
+
+def test_doctor_verify(shop: Database) -> None:
+    assert shop.pgtv("doctor", "--verify", "--only", "contents").returncode == 0
+    shop.sql(WRONG)
+    done = shop.pgtv("doctor", "--verify", "--only", "contents", "--format", "json")
+    assert done.returncode == 2, done.stderr
+    found: dict[str, Any] = {
+        f["object"]: f for f in json.loads(done.stdout)["findings"] if f["check"] == "drift"
+    }
+    assert found['"Sales Dept".tv_order']["caused_by"] == "drift:public.tv_customer"
+    customer = found["public.tv_customer"]
+    assert customer["caused_by"] is None and customer["severity"] == "critical"
+    assert {e["at"] for e in customer["evidence"]} == {"data.name"}
+    with shop.connect(autocommit=False) as session:
+        session.execute("SET LOCAL search_path = public")
+        for statement in customer["remedy"]["sql"]:
+            session.execute(statement)
+        locked = session.execute(
+            "SELECT relation::regclass::text FROM pg_locks WHERE pid = pg_backend_pid() AND"
+            " mode = 'AccessExclusiveLock' AND relation IN (SELECT table_oid FROM"
+            " tviews.pg_tview_meta)"
+        ).fetchall()
+    (said,) = customer["remedy"]["locks"]
+    for (name,) in locked:
+        assert name in said
+    assert shop.pgtv("doctor", "--verify", "--only", "contents").returncode == 0
+
+
+def test_a_restored_copy_does_not_boast(shop: Database) -> None:
+    shop.pgtv("init", "--apply")
+    shop.pgtv("verify")
+    shop.sql(
+        "UPDATE pgtv.verification SET database_oid = 1; UPDATE pgtv.installation SET database_oid = 1"
+    )
+    assert "9 of 9" in contents(shop)["never-verified"][0].detail
+    shown = shop.pgtv("init")
+    assert shown.returncode == 0 and "UPDATE pgtv.installation" in shown.stdout
+    assert shop.sql("SELECT database_oid FROM pgtv.installation").strip() == "1"
+    assert shop.pgtv("init", "--apply").returncode == 0
+    assert "is there" in shop.pgtv("init").stdout
+
+
+def test_init_shows_makes_and_drops(shop: Database) -> None:
+    shown = shop.pgtv("init")
+    assert (
+        shown.returncode == 0 and shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "t"
+    )
+    shop.sql(shown.stdout)  # runs in psql as it is printed
+    assert "version 1" in shop.pgtv("init").stdout
+    assert shop.pgtv("init", "--drop").stdout.startswith("BEGIN")
+    assert shop.pgtv("init", "--drop", "--apply").returncode == 0
+    assert shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "t"
+    shop.sql("CREATE SCHEMA pgtv")
+    assert shop.pgtv("init", "--apply").returncode == 3
+    assert shop.pgtv("init", "--drop", "--apply").returncode == 3
+    assert shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "f"
+    assert shop.pgtv("verify", "tv_stock").returncode == 0
