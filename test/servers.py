@@ -179,6 +179,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
         if "lab_server" in fixtures:
             item.add_marker(pytest.mark.lab)
+        if any(item.get_closest_marker(m) for m in ("real", "lab", "container")):
+            continue
+        # fixtures of their own, or servers made in the test: told by what the module imports
+        imported = vars(getattr(item, "module", None) or object)
+        if "require_real" in imported:
+            item.add_marker(pytest.mark.real)
+        elif imported.keys() & {"new_server", "shop_server"}:
+            item.add_marker(pytest.mark.lab)
 
 
 os.environ.pop("PGTV_TRACEBACK", None)
