@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgtv.errors import Exit, UsageError
+from pgtv.reports.layout import printable
 from pgtv.rows.keyed import Keyed, look_up
 from pgtv.rows.paths import ABSENT, PathDiff
 from pgtv.rows.result import Difference, Fault
@@ -64,7 +65,7 @@ def render(report: Keyed) -> str:
     for node in report.nodes:
         lines += ["", *_tree(node, "", seen)]
     lines += ["", *_verdict(report)]
-    return "\n".join(lines) + "\n"
+    return printable("\n".join(lines)) + "\n"
 
 
 def _head(report: Keyed) -> Iterator[str]:

@@ -209,7 +209,7 @@ def _parts(evaluation: Evaluation, subject: Subject, wanted: Wanted) -> list[Par
     step = (high - low + 1) / pieces
     cuts = [low + round(step * i) for i in range(1, pieces)]
     ends: list[int | None] = [None, *cuts, None]
-    parts = [Part(a, b, nulls=a is None) for a, b in itertools.pairwise(ends)]
+    parts = [*(Part(a, b) for a, b in itertools.pairwise(ends)), Part(nulls=True)]
     middle = Part(cuts[0], cuts[1] if len(cuts) > 1 else high + 1)
     one, all_ = (_cost(evaluation, subject, p) for p in (middle, Part()))
     return parts if one * len(parts) <= all_ * CHUNK_OVERHEAD else [whole]

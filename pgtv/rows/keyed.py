@@ -70,7 +70,7 @@ def look_up(
             with evaluate.evaluation(connection, target, who, above) as evaluation:
                 walk = Walk(evaluation, snapshot, known, base_rows)
                 _check_key(evaluation, subject, part, text)
-                nodes = walk.node(subject, part)
+                nodes = walk.begin(subject, part)
                 return Keyed(
                     subject.label, text, tview.identity, tuple(nodes), evaluation.lsn,
                     evaluation.at, evaluation.evaluated_as(subject), subject.apart,

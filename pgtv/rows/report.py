@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from pgtv.catalog.model import Snapshot
+from pgtv.reports.layout import printable
 from pgtv.rows.paths import ABSENT
 from pgtv.rows.result import Difference, Fault, Result, State
 from pgtv.rows.upstream import key_text
@@ -44,15 +45,16 @@ def render(
     for r in results:
         if r.state in (State.EQUAL, State.SKIPPED) and verbosity < 0:
             continue
-        lines += _result(r, broad, color, verbosity)
+        head, *rest = map(printable, _result(r, broad, verbosity))
+        shown = click.style(head, fg=_COLOR[r.state]) if color and r.state in _COLOR else head
+        lines += [shown, *rest]
     lines += ["", *_foot(results, not_recorded, verbosity)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
-def _result(r: Result, broad: int, color: bool, verbosity: int) -> Iterator[str]:
+def _result(r: Result, broad: int, verbosity: int) -> Iterator[str]:
     head = str(r.state).upper() if r.state is State.DIFFERS else str(r.state)
-    line = f"{head:11}{r.tview:{broad}}  {_numbers(r)}".rstrip()
-    yield click.style(line, fg=_COLOR[r.state]) if color and r.state in _COLOR else line
+    yield f"{head:11}{r.tview:{broad}}  {_numbers(r)}".rstrip()
     for fault in r.faults:
         yield f"    {fault}"
     if r.reason:
@@ -62,8 +64,9 @@ def _result(r: Result, broad: int, color: bool, verbosity: int) -> Iterator[str]
     if r.needs and r.state is State.UNKNOWN:
         yield f"    needs: {', '.join(r.needs)}"
     if r.wrong_upstream:
-        verb = "cure that first" if r.differing else "its rows may be wrong with it"
-        yield f"    it reads {', '.join(r.wrong_upstream)}, which differs: {verb}"
+        verb = "differs" if len(r.wrong_upstream) == 1 else "differ"
+        then = "cure that first" if r.differing else "it may repeat what is wrong there"
+        yield f"    it reads {', '.join(r.wrong_upstream)}, which {verb}: {then}"
     if verbosity > 0 and r.lsn and r.state is not State.UNKNOWN:
         yield f"    seen at {r.verified_at}, LSN {r.lsn}, evaluated as {r.evaluated_as}"
         if r.ignored_columns:
@@ -72,7 +75,7 @@ def _result(r: Result, broad: int, color: bool, verbosity: int) -> Iterator[str]
         yield from _difference(r, d)
     hidden = r.differing - len(r.differences)
     if hidden > 0:
-        yield f"    and {hidden:,} more rows (--limit)"
+        yield f"    and {hidden:,} more {'row' if hidden == 1 else 'rows'} (--limit)"
 
 
 def _numbers(r: Result) -> str:

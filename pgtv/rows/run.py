@@ -24,6 +24,8 @@ from pgtv.rows.subject import Subject, subjects
 from pgtv.rows.upstream import Node, Walk
 from pgtv.session import Target, translate
 
+MOST_WALKED = 100  # differing rows of a TVIEW for which it is told whose fault they are
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -164,6 +166,8 @@ class _Run:
                         connection, self.plan.target, self.who, above
                     ) as evaluation:
                         result = compare.compare(evaluation, subject, self.plan.wanted, progress)
+                        if len(above) == 1:
+                            return _reading_none(result)
                         return self._with_faults(evaluation, subject, result)
                 finally:
                     self.sessions.discard(connection)
@@ -179,22 +183,24 @@ class _Run:
         self, evaluation: evaluate.Evaluation, subject: Subject, result: Result
     ) -> Result:
         """Tell for each row shown whether it is wrong itself or reads a row that is."""
-        if not result.differences:
-            return result
         walk = Walk(evaluation, self.plan.snapshot, self.subjects)
         found = []
-        for difference in result.differences:
+        for difference in result.differences[:MOST_WALKED]:
             part = statements.keys_in(subject, [difference.key])
-            node = next((n for n in walk.node(subject, part) if n.key == difference.key), None)
-            found.append(_faulted(difference, node))
+            below = [n for n in walk.begin(subject, part) if n.difference is not None]
+            found.append(_faulted(difference, below[0]) if below else difference)
+        found += result.differences[MOST_WALKED:]
         return replace(result, differences=tuple(found))
 
 
-def _faulted(difference: Difference, node: Node | None) -> Difference:
-    if node is None:
-        return difference
-    fault = node.fault if node.key == difference.key else Fault.UNKNOWN
-    return replace(difference, fault=fault, inherited_from=node.wrong_below)
+def _faulted(difference: Difference, node: Node) -> Difference:
+    return replace(difference, fault=node.fault, inherited_from=node.wrong_below)
+
+
+def _reading_none(result: Result) -> Result:
+    """A TVIEW that reads no other has nobody to inherit from."""
+    own = tuple(replace(d, fault=Fault.NONE_READ) for d in result.differences)
+    return replace(result, differences=own)
 
 
 def upstream_of(snapshot: Snapshot, known: dict[int, Subject], subject: Subject) -> list[Subject]:

@@ -19,7 +19,7 @@ from pgtv.rows.subject import Column, Subject
 
 MATCH, MISSING, EXTRA, CHANGED = 0, 1, 2, 3
 KINDS = {MISSING: "missing", EXTRA: "extra", CHANGED: "changed"}
-SHOWN_BYTES = 2_000_000  # a larger value is not brought to the client
+SHOWN_BYTES = 250_000  # a larger value is not brought to the client
 
 _NUMERIC = 1700
 # hash functions by type, which are cheaper than hashing a record; all take a seed and are strict
@@ -34,14 +34,14 @@ _RECORD_HASHES = {16, 17, 18, 19, 26, 700, 701, 1082, 1083, 1184, 1186, 1266, 17
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the rows: identities in [low, high) of an integer key, a sample, or a predicate.
+    """A part of the rows: identities in [low, high) of an integer key or null ones, a sample, a predicate.
 
     Everything applies to both sides alike, so that what is missing is seen as well as what is extra.
     """
 
     low: int | None = None
     high: int | None = None
-    nulls: bool = False  # identities that are null belong to this range
+    nulls: bool = False
     sample: tuple[int, int] | None = None  # (parts of a million, seed)
     where: str | None = None
 
@@ -206,7 +206,9 @@ def _where(subject: Subject, part: Part, side: str) -> str:
     ]
     if span:
         text = " AND ".join(span)
-        conditions.append(f"({text} OR {key} IS NULL)" if part.nulls else text)
+        conditions.append(text)
+    if part.nulls:
+        conditions.append(f"{key} IS NULL")
     if part.sample:
         share, seed = part.sample
         columns = ", ".join(f"{_value(k, side)}::text" for k in subject.keys)

@@ -21,7 +21,7 @@ from pgtv.rows.result import Difference, Fault
 from pgtv.rows.subject import Subject
 
 MOST_ROWS = 100  # rows of one relation that are followed
-MOST_NODES = 200  # rows of TVIEWs that one walk looks at
+MOST_NODES = 200  # rows of TVIEWs that are looked at below one row
 _PLACEHOLDER = re.compile(r"\{([cr]):(\d+)(?::(\d+))?\}")
 
 
@@ -238,6 +238,12 @@ class Walk:
     subjects: dict[int, Subject]
     base_rows: bool = False
     seen: dict[tuple[int, Key, int], Node] = field(default_factory=dict)
+    left: int = MOST_NODES
+
+    def begin(self, subject: Subject, part: statements.Part) -> list[Node]:
+        """As `node`, for the row that is asked about: the bound counts from here."""
+        self.left = MOST_NODES
+        return self.node(subject, part)
 
     def node(self, subject: Subject, part: statements.Part) -> list[Node]:
         """The rows of `part` of a TVIEW, each with what is below it."""
@@ -269,7 +275,8 @@ class Walk:
             subject, key, None if kind == statements.MATCH else compare.difference(subject, text)
         )
         self.seen[place] = node
-        if len(self.seen) > MOST_NODES:
+        self.left -= 1
+        if self.left < 0:
             return replace(node, unknown=(f"more than {MOST_NODES} rows are below",))
         values = expected if kind == statements.MISSING else found
         names = [c.name for c in subject.columns]

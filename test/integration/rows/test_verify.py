@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import TEMPLATE, Database, require_real, shop_server
+from servers import ROOT, TEMPLATE, Database, require_real, shop_server
 
 from pgtv.graph.select import resolve
 from pgtv.rows.compare import Wanted
@@ -27,8 +28,13 @@ def report(database: Database, *args: str, exit: int, user: str | None = None) -
     done = database.pgtv("verify", "--format", "json", *args, user=user)
     assert done.returncode == exit, done.stdout + done.stderr
     document = json.loads(done.stdout)
+    jsonschema.validate(document, schema("verify"))
     assert isinstance(document, dict)
     return document
+
+
+def schema(name: str) -> Any:
+    return json.loads((ROOT / "schemas" / f"pgtv.{name}.1.json").read_text())
 
 
 def test_own_and_inherited_faults(shop: Database) -> None:
@@ -50,6 +56,7 @@ def test_a_key_walks_upstream(shop: Database) -> None:
     shop.sql(f"""{QUIET} UPDATE tv_category SET data = '{{}}' WHERE pk_category = 9;""")
     done = shop.pgtv("verify", "tv_order_line", "--key", "7", "--format", "json")
     assert done.returncode == 2
+    jsonschema.validate(json.loads(done.stdout), schema("row"))
     (row,) = json.loads(done.stdout)["rows"]
     assert row["equal"] is True and row["wrong_below"] == [
         "public.tv_product:8",
