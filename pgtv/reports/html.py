@@ -20,6 +20,7 @@ def render(layout: Layout) -> str:
     )
     environment.filters["line"] = lay.one_line
     environment.filters["printable"] = lay.printable
+    environment.tests["sql"] = lay.is_sql
     environment.filters["evidence"] = lay.evidence_text
     template = environment.get_template("doctor.html.j2")
     examination = layout.examination

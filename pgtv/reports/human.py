@@ -158,7 +158,10 @@ def _remedy(finding: Finding, style: Style) -> Iterator[str]:
         yield from _labelled("locks", "; ".join(remedy.locks), style)
     if remedy.note:
         yield from _labelled("note", remedy.note, style)
-    if remedy.sql:
+    if remedy.sql and lay.is_sql(remedy.undo):
+        for i, line in enumerate(printable(remedy.undo or "").splitlines()):
+            yield f"  {'' if i else 'undo':{_LABEL}}{line}"
+    elif remedy.sql:
         yield from _labelled("undo", remedy.undo or "cannot be taken back", style)
 
 

@@ -205,6 +205,11 @@ def plural(n: int, word: str) -> str:
     return f"{n} {word}" + ("" if n == 1 else "s")
 
 
+def is_sql(text: str | None) -> bool:
+    """Whether an undo is a statement, which is shown as it is pasted, and not a sentence."""
+    return bool(text) and str(text).rstrip().endswith(";")
+
+
 def printable(text: str) -> str:
     """Control characters made visible: a name must not steer the terminal that shows it."""
     return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)

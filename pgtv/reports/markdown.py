@@ -56,13 +56,17 @@ def _finding(layout: Layout, finding: Finding) -> Iterator[str]:
         facts.append(f"- locks: {_text('; '.join(remedy.locks))}")
     if remedy and remedy.note:
         facts.append(f"- note: {_text(remedy.note)}")
-    if remedy and remedy.sql:
+    if remedy and remedy.sql and not lay.is_sql(remedy.undo):
         facts.append(f"- undo: {_text(remedy.undo or 'cannot be taken back')}")
     if facts:
         yield ""
         yield from facts
     if remedy and remedy.sql:
         yield from _fenced("\n".join(remedy.sql), "sql")
+        if remedy.undo and lay.is_sql(remedy.undo):
+            yield ""
+            yield "Undo:"
+            yield from _fenced(remedy.undo, "sql")
     if remedy and remedy.command:
         yield from _fenced(remedy.command, "sh")
     caused = layout.examination.consequences(finding)

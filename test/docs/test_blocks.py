@@ -23,6 +23,14 @@ FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(scope="module")
+def looked_at(real_server_18: Server) -> Iterator[Database]:
+    """A healthy shop for console blocks that name no database: looking writes nothing."""
+    database = _fresh(real_server_18)
+    yield database
+    real_server_18.drop_database(database.name)
+
+
 @pytest.fixture
 def databases(real_server_18: Server) -> Iterator[dict[str, Database]]:
     """Databases by the name that blocks give them; all are dropped after the file."""
@@ -38,7 +46,11 @@ def databases(real_server_18: Server) -> Iterator[dict[str, Database]]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
 def test_blocks(
-    file: Path, real_server_18: Server, databases: dict[str, Database], tmp_path: Path
+    file: Path,
+    real_server_18: Server,
+    looked_at: Database,
+    databases: dict[str, Database],
+    tmp_path: Path,
 ) -> None:
     for block in blocks(file):
         if block.language not in EXECUTED:
@@ -47,9 +59,10 @@ def test_blocks(
             _only_parse(block)
             continue
         name = block.attributes.get("database") or f"(block {block.line})"
-        if name not in databases:
+        alone = block.language == "console" and not {"database", "setup"} & set(block.attributes)
+        if not alone and name not in databases:
             databases[name] = _fresh(real_server_18)
-        database = databases[name]
+        database = looked_at if alone else databases[name]
         if setup := block.attributes.get("setup"):
             database.sql((ROOT / "test/docs/setups" / f"{setup}.sql").read_text())
         if block.language == "sql":
