@@ -75,9 +75,10 @@ def _compare(kind: str, before: Objects, after: Objects) -> Iterable[Change]:
             yield Change("added", kind, name, None, None, after[name])
         else:
             old, new = before[name], after[name]
-            for field in [*old, *(f for f in new if f not in old)]:
-                if old.get(field) != new.get(field):
-                    yield Change("changed", kind, name, field, old.get(field), new.get(field))
+            # a field that one side does not have was not seen there, which is no difference
+            for field in (f for f in old if f in new):
+                if old[field] != new[field]:
+                    yield Change("changed", kind, name, field, old[field], new[field])
 
 
 def _server(s: Snapshot) -> Objects:
@@ -102,7 +103,6 @@ def _extension(s: Snapshot) -> Objects:
         "contract": e.contract_version,
         "missing": list(e.tables_missing),
     }
-    # What a role may not see, or what was not asked, is no difference.
     if e.library_version:
         facts["library"] = e.library_version
     if e.preloaded is not None:

@@ -1,0 +1,71 @@
+"""The JSON schema of snapshot files, derived from the model's own classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from pgtv.catalog.model import SCHEMA, Snapshot
+
+_PRIMITIVES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def snapshot_schema() -> dict[str, Any]:
+    """The document that schemas/ publishes; required is what has no default."""
+    definitions: dict[str, Any] = {}
+    root = _object(Snapshot, definitions)
+    root["properties"]["schema"] = {"const": SCHEMA}
+    root["required"] = [*root["required"], "schema"]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": SCHEMA,
+        "description": "What was true of TVIEWs in one database at one moment. Readers ignore keys "
+        "that they do not know; keys that are missing have the model's defaults.",
+        **root,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _object(cls: type, definitions: dict[str, Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    fields = dataclasses.fields(cls)
+    required = [
+        f.name
+        for f in fields
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    return {
+        "type": "object",
+        "properties": {f.name: _type(hints[f.name], definitions) for f in fields},
+        "required": required,
+    }
+
+
+def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return {"anyOf": [_type(a, definitions) for a in args]}
+    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+        return {"type": "array", "items": _type(args[0], definitions)}
+    if origin is tuple:
+        items = [_type(a, definitions) for a in args]
+        return {"type": "array", "prefixItems": items, "minItems": len(items)}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _type(args[1], definitions)}
+    if kind is type(None):
+        return {"type": "null"}
+    if kind is Any:
+        return {}
+    if dataclasses.is_dataclass(kind):
+        assert isinstance(kind, type)
+        if kind.__name__ not in definitions:
+            definitions[kind.__name__] = {}  # before going deeper, should one contain itself
+            text = " ".join((kind.__doc__ or "").split())
+            found = _object(kind, definitions)
+            # the docstring that dataclass makes up is no description
+            has_text = text and not text.startswith(f"{kind.__name__}(")
+            definitions[kind.__name__] = ({"description": text} if has_text else {}) | found
+        return {"$ref": f"#/$defs/{kind.__name__}"}
+    return {"type": _PRIMITIVES[kind]}
