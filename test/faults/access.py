@@ -55,8 +55,11 @@ FAULTS = (
         "base-rls-by-user", "A row-level policy that asks who is writing", 12, (CUSTOMER, _BASE),
         WRONG,
         f"""ALTER TABLE {_BASE} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
-        CREATE POLICY all_writes ON {_BASE} FOR ALL USING (session_user <> 'fault_writer'
-            OR pk_customer < 100)""",
+        CREATE POLICY reads ON {_BASE} FOR SELECT USING (session_user <> 'fault_writer'
+            OR pk_customer % 2 = 0);
+        CREATE POLICY adds ON {_BASE} FOR INSERT WITH CHECK (true);
+        CREATE POLICY changes ON {_BASE} FOR UPDATE USING (true);
+        CREATE POLICY removes ON {_BASE} FOR DELETE USING (true)""",
         writer=WRITER,
     ),
     Fault(

@@ -124,7 +124,7 @@ FAULTS = (
     ),
     Fault(
         "matview-cycle", "A materialized view closes a cycle", 5, ("public.tv_loop", CUSTOMER),
-        RISK,
+        WRONG,
         """CREATE MATERIALIZED VIEW public.mv_loop AS SELECT 1::bigint AS pk WITH NO DATA;
         DROP MATERIALIZED VIEW public.mv_loop;
         CREATE VIEW public.v_loop AS SELECT 0::bigint AS pk;
@@ -169,6 +169,15 @@ FAULTS = (
         """CREATE OR REPLACE FUNCTION public.label(t text) RETURNS text LANGUAGE sql IMMUTABLE
         AS 'SELECT (1 / (length(t) - length(t)))::text'""",
         setup=_PRICED, sqlstate="22012",
+    ),
+    Fault(
+        "whole-row-definition",
+        "A definition reads a table as a whole row: updates of columns it does not name are lost",
+        12,
+        (NOTE, "public.tb_note"),
+        WRONG,
+        _WHOLE_ROW,
+        writes=("UPDATE public.tb_note SET title = 'changed' WHERE pk_note = 3",),
     ),
     Fault(
         "whole-row-column-added", "A column is added to a table that is read as a whole row", 12,
@@ -220,6 +229,7 @@ FAULTS = (
         CREATE TABLE "Sales Dept".tb_order_line_new
             (LIKE "Sales Dept".tb_order_line INCLUDING ALL);
         ALTER TABLE "Sales Dept".tb_order_line_new OWNER TO shop_owner;
+        ALTER TABLE "Sales Dept".tb_order_line_new ALTER pk_order_line RESTART WITH 90000;
         INSERT INTO "Sales Dept".tb_order_line_new OVERRIDING SYSTEM VALUE
             SELECT * FROM "Sales Dept".tb_order_line;
         ALTER TABLE "Sales Dept".tb_order_line RENAME TO tb_order_line_old;

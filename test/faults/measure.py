@@ -160,6 +160,8 @@ def _cure(
             result.why = "new writes do not arrive: " + ", ".join(drift)
         else:
             result.cured = "yes"
+    if result.cured == "no" and not result.pasted:
+        result.cured = "by hand"
     if result.cured == "no" and errors:
         result.why += " · psql said: " + re.sub(r"psql:<stdin>:\d+: ", "", errors[0])
 

@@ -112,11 +112,7 @@ FAULTS = (
     Fault(
         "restore-schema-only", "Restored from pg_dump --schema-only, rows loaded afterwards", 10,
         (*EVERY, "*"), WRONG,
-        _restore(
-            "-s",
-            after="SET session_replication_role = replica;"
-            " INSERT INTO public.tb_category (name) VALUES ('after')",
-        ),
+        _restore(restore=("BASE",)),
     ),
     Fault(
         "restore-disable-triggers", "Restored in parts, data with --disable-triggers", 10,

@@ -27,7 +27,7 @@ from pgtv.cluster import binaries  # noqa: E402
 MATRIX = HERE / "matrix.json"
 
 
-def run(ids: list[str], major: int, cure: bool) -> list[Result]:
+def run(ids: list[str], major: int, cure: bool, log: Path | None) -> list[Result]:
     """Measure these faults one after the other on one server."""
     folder = binaries.real(major)
     if folder is None:
@@ -43,6 +43,9 @@ def run(ids: list[str], major: int, cure: bool) -> list[Result]:
                 if "-v" in sys.argv:
                     traceback.print_exc()
             print(line(result, time.monotonic() - started), flush=True)
+            if log:
+                with log.open("a", encoding="utf-8") as out:
+                    out.write(json.dumps(result.as_dict(), ensure_ascii=False) + "\n")
             results.append(result)
     return results
 
@@ -89,7 +92,7 @@ def main() -> int:
     parser.add_argument("--detect", action="store_true", help="no cures")
     parser.add_argument("-j", type=int, default=1)
     parser.add_argument("-v", action="store_true")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="a JSON line for each fault, as it ends")
     args = parser.parse_args()
     ids = [i for i in FAULTS if args.major in FAULTS[i].majors]
     if args.faults:
@@ -98,13 +101,11 @@ def main() -> int:
     with ProcessPoolExecutor(args.j) as pool:
         results = [
             r
-            for part in pool.map(run, parts, [args.major] * args.j, [not args.detect] * args.j)
+            for part in pool.map(
+                run, parts, [args.major] * args.j, [not args.detect] * args.j, [args.out] * args.j
+            )
             for r in part
         ]
-    if args.out:
-        order = list(FAULTS)
-        rows = {r.id: r.as_dict() for r in sorted(results, key=lambda r: order.index(r.id))}
-        args.out.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
     if args.write:
         record(results, args.major, cure=not args.detect)
     seen = [r for r in results if r.pgtv in ("before", "after", "verify")]
