@@ -85,3 +85,26 @@ JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
 JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
 ORDER BY 3, 1, 2, 7
 """
+
+# What the extension grants to everybody and writers need: to reach its schema, read its catalog, and
+# run the functions that are not for operators only.
+PUBLIC_LACKS = """
+SELECT 'USAGE' AS privilege, pg_catalog.format('SCHEMA %%I', n.nspname) AS object
+FROM pg_catalog.pg_namespace n
+WHERE n.nspname = %(ext_schema)s
+  AND NOT pg_catalog.has_schema_privilege('public', n.oid, 'USAGE')
+UNION ALL
+SELECT 'SELECT', pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %(ext_schema)s AND c.relname = ANY (%(public_tables)s)
+  AND NOT pg_catalog.has_table_privilege('public', c.oid, 'SELECT')
+UNION ALL
+SELECT 'EXECUTE', pg_catalog.format('FUNCTION %%s', p.oid::pg_catalog.regprocedure)
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_depend d
+  ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = %(extension)s
+WHERE n.nspname = %(ext_schema)s AND NOT p.proname = ANY (%(operator_functions)s)
+  AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
+ORDER BY 1, 2
+"""

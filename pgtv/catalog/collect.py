@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv import __version__
 from pgtv.catalog import installation, model, queries
-from pgtv.catalog.access import ACCESS
+from pgtv.catalog.access import ACCESS, PUBLIC_LACKS
 from pgtv.catalog.asking import Answer, Asking, frozen
 from pgtv.catalog.dialects import base
 from pgtv.catalog.dialects.base import Dialect
@@ -100,6 +100,11 @@ def _collect(run: Asking) -> Snapshot:
     indexes = run.all("indexes", model.Index, queries.INDEXES, oids)
     table_stats = run.all("table_stats", model.TableStats, queries.TABLE_STATS, oids)
     grants = run.all("grants", model.Grant, queries.GRANTS, oids)
+    public = run.ask(
+        "public_access", PUBLIC_LACKS if dialect.public_tables else None,
+        {**seeds, "public_tables": list(dialect.public_tables),
+                 "operator_functions": list(dialect.operator_functions)},
+    )  # fmt: skip
     access = run.all("access", model.Access, ACCESS, oids)
     roles = run.all("roles", model.Role, queries.ROLES, oids)
     locks = run.all("locks", model.Lock, queries.LOCKS, oids)
@@ -111,7 +116,10 @@ def _collect(run: Asking) -> Snapshot:
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         pgtv_version=__version__,
         server=server,
-        extension=extension,
+        extension=replace(
+            extension,
+            public_lacks=tuple((r["privilege"], r["object"]) for r in public.rows() or ()),
+        ),
         tviews=installation.with_names(registered, relations),
         relations=relations,
         reads=reads.all(),

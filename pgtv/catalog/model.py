@@ -87,6 +87,7 @@ class Extension:
     tables_missing: tuple[str, ...] = ()  # catalog objects of this generation that are not there
     leftovers: tuple[str, ...] = ()  # tables named like TVIEWs while the extension is absent
     schema_left: bool = False  # the extension is absent, its schema is not
+    public_lacks: tuple[tuple[str, str], ...] = ()  # (privilege, object) that PUBLIC has elsewhere
     creators: tuple[str, ...] = ()  # roles but the owner that may create objects in its schema
 
 
@@ -217,6 +218,7 @@ class Trigger:
     new_table: str | None = None
     definition: str | None = None
     initially_deferred: bool = False
+    language: str | None = None  # of the function
     writes: tuple[str, ...] = ()  # relations that the function's text writes, as spelled there
 
 

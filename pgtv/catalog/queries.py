@@ -281,6 +281,7 @@ SELECT t.oid::int8 AS oid, t.tgrelid::int8 AS relation, t.tgname::text AS name,
        t.tgnewtable::text AS new_table,
        CASE WHEN t.tgqual IS NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END AS definition,
        t.tginitdeferred AS initially_deferred,
+       l.lanname::text AS language,
        CASE WHEN l.lanname IN ('plpgsql', 'sql') AND n.nspname <> %(ext_schema)s THEN
          ARRAY(SELECT DISTINCT m.m[1] FROM pg_catalog.regexp_matches(
                  pg_catalog.regexp_replace(p.prosrc, '--[^\n]*|/[*].*?[*]/', ' ', 'g'), %(written)s,
@@ -363,14 +364,22 @@ ORDER BY 1, 2, 3, 5
 
 GRANTS = r"""
 SELECT c.oid::int8 AS relation, COALESCE(r.rolname::text, 'PUBLIC') AS grantee,
-       a.privilege_type AS privilege, a.is_grantable AS grantable
+       a.privilege_type AS privilege, pg_catalog.bool_or(a.is_grantable) AS grantable
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a
+CROSS JOIN LATERAL (
+  SELECT x.* FROM pg_catalog.aclexplode(c.relacl) x
+  UNION ALL
+  SELECT x.* FROM pg_catalog.pg_attribute b
+  CROSS JOIN LATERAL pg_catalog.aclexplode(b.attacl) x
+  WHERE b.attrelid = c.oid AND b.attacl IS NOT NULL AND NOT b.attisdropped
+    AND x.privilege_type <> 'SELECT'
+) a
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
 WHERE c.oid::int8 = ANY (%(rels)s::int8[]) AND a.grantee <> c.relowner
   AND (n.nspname = %(ext_schema)s OR c.relname LIKE 'tv\_%%'
        OR c.oid::int8 = ANY (%(known)s::int8[]))
+GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
 

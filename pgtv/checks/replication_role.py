@@ -35,6 +35,7 @@ def run(context: Context) -> Iterator[Finding]:
         s for s in context.snapshot.role_settings
         if s.name == NAME and s.value.strip("'\"").lower() == "replica"
     ]  # fmt: skip
+    yield from _event_triggers_off(context)
     for setting in settings:
         yield _finding(context, *_where(setting), evidence=setting.value)
     server = next((s for s in context.snapshot.settings if s.name == NAME), None)
@@ -48,26 +49,49 @@ def run(context: Context) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _event_triggers_off(context: Context) -> Iterator[Finding]:
+    """event_triggers = off (PostgreSQL 17): drops that cascade to a TVIEW leave its registration."""
+    for setting in context.snapshot.role_settings:
+        if setting.name != "event_triggers" or setting.value.lower() not in (
+            "off",
+            "false",
+            "no",
+            "0",
+        ):
+            continue
+        object_, who, reset = _where(setting)
+        yield context.finding(
+            object_,
+            f"In {who}, no event trigger fires: a drop that cascades to a TVIEW leaves a "
+            "registration that points nowhere.",
+            key="event_triggers",
+            severity=Severity.WARNING,
+            effect=Effect.RISK,
+            evidence=[{"setting": "event_triggers", "value": setting.value, "for": who}],
+            remedy=Remedy(sql=(reset,), role="a superuser", note="Open sessions keep the value."),
+        )
+
+
 def _where(setting: RoleSetting) -> tuple[str, str, str]:
     """The finding's object, who is concerned, and the statement that resets it."""
     if setting.function:
         return (
             setting.function, f"every call of {setting.function}",
-            f"ALTER FUNCTION {setting.function} RESET {NAME};",
+            f"ALTER FUNCTION {setting.function} RESET {setting.name};",
         )  # fmt: skip
     database = f" IN DATABASE {ident(setting.database)}" if setting.database else ""
     if setting.role:
         return (
             setting.role + (f" in {setting.database}" if setting.database else ""),
             f"every session of role {setting.role}",
-            f"ALTER ROLE {ident(setting.role)}{database} RESET {NAME};",
+            f"ALTER ROLE {ident(setting.role)}{database} RESET {setting.name};",
         )
     if setting.database:
         return (
             setting.database, f"every session in database {setting.database}",
-            f"ALTER DATABASE {ident(setting.database)} RESET {NAME};",
+            f"ALTER DATABASE {ident(setting.database)} RESET {setting.name};",
         )  # fmt: skip
-    return "(server)", "every session", f"ALTER ROLE ALL RESET {NAME};"
+    return "(server)", "every session", f"ALTER ROLE ALL RESET {setting.name};"
 
 
 def _finding(context: Context, object_: str, who: str, reset: str, *, evidence: str) -> Finding:

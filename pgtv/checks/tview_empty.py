@@ -10,8 +10,8 @@ Impact:
 
 Diagnosis:
     The size of the TVIEW's table, and the estimated rows of the table that holds its identity. It is
-    proof only where the definition filters nothing; where it joins or has a WHERE clause an empty
-    TVIEW may be right, and the finding is information: `pgtv verify` decides.
+    proof only where the definition filters nothing. With inner joins it is a warning; with a WHERE
+    clause an empty TVIEW may be right, and the finding is information: `pgtv verify` decides.
 
 Mitigation:
     Refresh it.
@@ -24,13 +24,12 @@ from collections.abc import Iterator
 
 from pgtv.catalog.model import Relation, Tview
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.expected import read_kinds
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*")
-_FILTERS = re.compile(
-    r"\b(where|having|limit|fetch|offset|intersect|except|tablesample|lateral"
-    r"|(?<!left )(?<!left outer )join)\b"
-)
+_FILTERS = re.compile(r"\b(where|having|limit|fetch|offset|intersect|except|tablesample|lateral)\b")
+_JOINS = re.compile(r"(?<!left )(?<!left outer )\bjoin\b")
 
 
 def run(context: Context) -> Iterator[Finding]:
@@ -43,13 +42,24 @@ def run(context: Context) -> Iterator[Finding]:
         if rows <= 0:
             continue
         certain = unfiltered(tview.definition)
+        likely = certain or (joins_only(tview.definition) and _all_have_rows(context, tview))
         yield context.finding(
             table.qualified,
             f"{table.qualified} is empty while {source.qualified}, where its rows come from, holds "
             f"about {rows:,}"
-            + ("." if certain else "; its definition filters, so that may be right."),
-            severity=Severity.CRITICAL if certain else Severity.INFO,
-            effect=Effect.ROWS_WRONG if certain else Effect.NONE,
+            + (
+                "."
+                if certain
+                else "; only its joins can make that right."
+                if likely
+                else "; its definition filters, so that may be right."
+            ),
+            severity=Severity.CRITICAL
+            if certain
+            else Severity.WARNING
+            if likely
+            else Severity.INFO,
+            effect=Effect.ROWS_WRONG if likely else Effect.NONE,
             affects=context.affected(table.oid),
             evidence=[
                 {"tview": table.qualified, "bytes": 0, "source": source.qualified,
@@ -63,15 +73,28 @@ def run(context: Context) -> Iterator[Finding]:
                 ),
                 note="Readers wait until the refresh ends.",
             )
-            if certain
+            if likely
             else Remedy(command=f"pgtv verify {table.qualified}"),
         )  # fmt: skip
 
 
 def unfiltered(definition: str) -> bool:
     """Whether every row of the first table surely makes a row: nothing filters, joins are LEFT."""
-    text = " ".join(_QUOTED.sub(" x ", definition).lower().split())
-    return not _FILTERS.search(text)
+    return joins_only(definition) and not _JOINS.search(_plain(definition))
+
+
+def joins_only(definition: str) -> bool:
+    """Whether nothing but inner joins can leave rows out."""
+    return not _FILTERS.search(_plain(definition))
+
+
+def _plain(definition: str) -> str:
+    return " ".join(_QUOTED.sub(" x ", definition).lower().split())
+
+
+def _all_have_rows(context: Context, tview: Tview) -> bool:
+    read = [context.snapshot.by_oid.get(o) for o in read_kinds(tview)]
+    return all(r is not None and _rows(context, r) > 0 for r in read)
 
 
 def _source(context: Context, tview: Tview) -> Relation | None:

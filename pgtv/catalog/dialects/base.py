@@ -145,6 +145,14 @@ class Dialect:
             "pg_tviews_sql_drop": CatalogTrigger("pg_tviews_handle_drop_event", "ON sql_drop"),
         }
     )
+    # Granted to everybody by the extension, and needed by every role that writes a base table.
+    public_tables: tuple[str, ...] = ("pg_tview_meta", "pg_tview_valid", "registry")
+    operator_functions: tuple[str, ...] = (
+        "pg_tviews_refresh_all", "pg_tviews_rebuild_all", "pg_tviews_reregister_all",
+        "pg_tviews_ensure_propagation_indexes", "pg_tviews_stats_reset",
+        "pg_tviews_invalidate_caches", "pg_tviews_audit_write",
+    )  # fmt: skip
+    trigger_language: str | None = "c"
     protected_tables: tuple[str, ...] = ("pg_tview_meta", "pg_tview_valid", "pg_tview_helpers")
     required_tables: tuple[str, ...] = (
         "pg_tview_meta", "pg_tview_valid", "registry", "stats", "pg_tview_audit_log",
@@ -181,6 +189,13 @@ class Dialect:
     def rebuild_empty(self) -> str:
         """Fills UNLOGGED TVIEWs that were reset; leaves the others alone."""
         return "SELECT * FROM tviews.pg_tviews_rebuild_all();"
+
+    def restore_trigger_function(self, extschema: str, function: str) -> str:
+        """Puts the library's function back under a trigger function's name."""
+        return (
+            f"CREATE OR REPLACE FUNCTION {ident(extschema)}.{ident(function)}() RETURNS trigger\n"
+            f"  LANGUAGE c AS '$libdir/{LIBRARY}', '{function}_wrapper';"
+        )
 
     def propagation_index(self, name: str, column: str, key: str) -> str:
         """Name of the index that the extension would make for a look-up column of TVIEW `name`."""

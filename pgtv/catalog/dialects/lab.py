@@ -16,4 +16,6 @@ class LabDialect(Dialect):
         return None
 
 
-DIALECT = LabDialect(name="lab", event_triggers={}, server_majors=(14, 15, 16, 17, 18))
+DIALECT = LabDialect(
+    name="lab", event_triggers={}, trigger_language="plpgsql", server_majors=(14, 15, 16, 17, 18)
+)
