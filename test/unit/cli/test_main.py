@@ -1,0 +1,206 @@
+"""The command itself: completion, help, errors, start-up, exit codes."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgtv.cli.main import COMMANDS, run
+from pgtv.errors import Exit, PgtvError
+
+ENV = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "NO_COLOR", "FORCE_COLOR"))}
+
+
+def pgtv(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pgtv", *arguments], env=ENV | env, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_accepted_by_their_shell(shell: str) -> None:
+    script = pgtv("completion", shell)
+    assert script.returncode == 0
+    assert "_PGTV_COMPLETE" in script.stdout
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed: apt-get install {shell}")
+    done = subprocess.run(
+        [program, "-n"], input=script.stdout, text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def completed(words: str, at: int) -> list[str]:
+    done = pgtv(_PGTV_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(at))
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+def test_completion_knows_commands_options_and_checks() -> None:
+    assert completed("pgtv do", 1) == ["doctor"]
+    assert set(completed("pgtv ", 1)) == set(COMMANDS)
+    assert "--probe-write" in completed("pgtv doctor --pr", 2)
+    assert "trigger-missing" in completed("pgtv doctor --only trigger-", 3)
+    assert completed("pgtv explain 5500", 2) == ["55000"]
+
+
+def test_bash_completes_with_the_script(tmp_path: Path) -> None:
+    """The function that the script defines is called as bash would call it."""
+    script = tmp_path / "pgtv.bash"
+    script.write_text(pgtv("completion", "bash").stdout)
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    (bin_ / "pgtv").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pgtv "$@"\n')
+    (bin_ / "pgtv").chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", f'. "{script}"; COMP_WORDS=(pgtv doc); COMP_CWORD=1;'
+         ' _pgtv_completion pgtv; echo "${COMPREPLY[@]}"'],
+        env=ENV | {"PATH": f"{bin_}{os.pathsep}{ENV['PATH']}"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "doctor", done.stderr
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    done = pgtv("--help")
+    assert done.returncode == 0
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    code = (
+        "import sys; from pgtv.cli.main import run; run(['--help']);"
+        "heavy = {'psycopg', 'networkx', 'pglast', 'jinja2'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version_imports_next_to_nothing() -> None:
+    code = (
+        "import sys; from pgtv.cli.main import run; run(['--version']);"
+        "print(sorted(m for m in sys.modules if m.startswith('pgtv')), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "['pgtv', 'pgtv.cli', 'pgtv.cli.main', 'pgtv.errors']"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["doctro"], "Did you mean 'doctor'"),
+        (["doctor", "--nope"], "--nope"),
+        (["explain"], "nothing to explain"),
+        (["completion", "csh"], "csh"),
+    ],
+)
+def test_usage_errors_exit_3_and_say_what_is_right(arguments: list[str], says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pgtv", *arguments], env=ENV, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert says in done.stderr
+
+
+def test_a_server_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    done = pgtv("doctor", "-h", str(tmp_path), "-d", "x")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "cannot connect" in done.stderr
+    assert "hint: is the server up" in done.stderr
+
+
+def test_no_traceback_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pgtv.cli.completion as module
+
+    def fails() -> None:
+        raise ValueError("deep inside")
+
+    monkeypatch.setattr(module.completion, "callback", lambda shell: fails())
+    assert run(["completion", "bash"]) == Exit.UNKNOWN
+    assert "defect of pgtv" in capsys.readouterr().err
+    monkeypatch.setenv("PGTV_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="deep inside"):
+        run(["completion", "bash"])
+
+
+def test_an_interrupt_exits_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pgtv.cli.completion as module
+
+    def interrupted(shell: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.completion, "callback", interrupted)
+    assert run(["completion", "bash"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_name_prints_in_any_encoding() -> None:
+    done = pgtv("explain", "pg_tviews_get_queue", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    done = pgtv("explain", "DELETE FROM queue", PYTHONIOENCODING="iso-8859-1")
+    assert done.returncode == 0
+    assert "\\u2026" in done.stdout
+
+
+@pytest.mark.parametrize(("env", "colored"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_color_on_a_terminal_only_and_never_under_no_color(
+    env: dict[str, str], colored: bool, tmp_path: Path
+) -> None:
+    from pgtv.catalog import codec
+    from pgtv.catalog.model import Extension, Server, Snapshot
+
+    file = tmp_path / "s.json"
+    extension = Extension("current", installed=True, version="1", schema="s", preloaded=False)
+    codec.save(Snapshot("2026-01-01T00:00:00+00:00", "0", Server(database="d"), extension), file)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgtv", "doctor", "--from", str(file)],
+        env=ENV | {"TERM": "xterm", "COLUMNS": "80"} | env, stdout=theirs, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        text += part
+    process.wait(30)
+    os.close(ours)
+    assert (b"\x1b[" in text) is colored
+    assert "\x1b[" not in pgtv("doctor", "--from", str(file)).stdout
+
+
+def test_the_man_page_is_well_formed(root: Path) -> None:
+    program = shutil.which("man")
+    if program is None:
+        pytest.skip("man is not installed")
+    done = subprocess.run(
+        [program, "--warnings", "-l", str(root / "man/pgtv.1")], env=ENV | {"MANWIDTH": "80"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "PGTV DOCTOR" in done.stdout
+
+
+def test_every_error_carries_an_exit_code() -> None:
+    def below(kind: type[PgtvError]) -> list[type[PgtvError]]:
+        return [kind, *(b for k in kind.__subclasses__() for b in below(k))]
+
+    assert all(kind.exit_code in (Exit.CRITICAL, Exit.UNKNOWN) for kind in below(PgtvError))
