@@ -144,6 +144,20 @@ def _remedy(
             undo=f"ALTER TABLE … RENAME TO {ident(renamed.name)};",
             note="Or drop the TVIEW and create it under its new name, with pk_<entity> to match.",
         )
+    if tview.table_oid in context.snapshot.by_oid:
+        # Dropping the TVIEW through the extension would drop the table that the row points at,
+        # which is somebody else's.
+        return Remedy(
+            sql=(
+                TIMEOUT,
+                registering.delete(dialect, schema, tview.entity),
+            ),
+            role="superuser",
+            note="Forgets the registration; the table that it points at is left alone, and so are "
+            "triggers that carry its name (see trigger-orphaned). If the TVIEW is still wanted, create "
+            "it again from its definition.",
+            decide="It forgets a TVIEW.",
+        )
     name = _name(tview, view)
     target = name if "." in name else f"public.{name}"
     create = not _exists_schema(context, target)

@@ -157,6 +157,25 @@ def test_undo(shop: Database, tmp_path: Path) -> None:
     assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 2
 
 
+def test_no_cure_drops_the_table_that_a_wrong_registration_points_at(
+    shop: Database, tmp_path: Path
+) -> None:
+    """The extension's own drop would take the base table with it."""
+    shop.sql(
+        "ALTER TABLE public.tb_stock_move DROP CONSTRAINT tb_stock_move_fk_product_fkey;"
+        " INSERT INTO tviews.pg_tview_meta (entity, view_oid, table_oid, definition, plan)"
+        " SELECT 'ghost', view_oid, 'public.tb_stock_move', definition, plan"
+        " FROM tviews.pg_tview_meta WHERE entity = 'category'"
+    )
+    found = json.loads(shop.pgtv("doctor", "--format", "json").stdout)["findings"]
+    (ghost,) = [f for f in found if f["check"] == "table-mismatch"]
+    assert shop.pgtv("repair", "--apply", "--receipt", str(tmp_path / "a.json")).returncode
+    args = ("repair", ghost["id"], "--apply", "--receipt", str(tmp_path / "b.json"))
+    assert shop.pgtv(*args).returncode in (0, 1)
+    assert shop.sql("SELECT count(*) FROM public.tb_stock_move") == "1000\n"
+    assert shop.pgtv("doctor", "--only", "metadata").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
