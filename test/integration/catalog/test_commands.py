@@ -1,0 +1,153 @@
+"""`pgtv snapshot` and `pgtv status` as people run them."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import jsonschema
+from servers import Database
+
+from pgtv.catalog import codec
+
+
+def test_save_show_diff(shop: Database, tmp_path: Path, root: Path) -> None:
+    file = tmp_path / "before.json"
+    done = shop.pgtv("snapshot", "save", str(file))
+    assert done.returncode == 0 and done.stdout == ""
+    assert "9 TVIEWs" in done.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    published = json.loads((root / "schemas" / "pgtv.snapshot.1.json").read_text())
+    jsonschema.validate(json.loads(file.read_text()), published)
+    shown = shop.pgtv("snapshot", "show", str(file))
+    assert shown.returncode == 0
+    assert '"Sales Dept".tv_order_line' in shown.stdout
+    assert json.loads(shop.pgtv("snapshot", "show", str(file), "--format", "json").stdout)["tviews"]
+
+    same = shop.pgtv("snapshot", "diff", str(file))
+    assert same.returncode == 0, same.stdout
+    assert "No difference." in same.stdout
+    # writes and statistics are no difference; what somebody decided is
+    shop.sql("UPDATE public.tb_customer SET name = name || '!'; ANALYZE")
+    assert shop.pgtv("snapshot", "diff", str(file)).returncode == 0
+    shop.sql(
+        "ALTER TABLE public.tb_customer DISABLE TRIGGER"
+        " trg_tview_row_customer_on_public_tb_customer;"
+        "ALTER TABLE public.tv_customer OWNER TO postgres;"
+        "GRANT DELETE ON public.tv_customer TO PUBLIC;"
+        "CREATE INDEX extra ON public.tv_customer ((data->>'name'));"
+        "SELECT tviews.pg_tviews_drop('public.tv_stock')"
+    )
+    done = shop.pgtv("snapshot", "diff", str(file), "--format", "json")
+    assert done.returncode == 1
+    changes = {
+        (c["change"], c["kind"], c["object"], c["field"])
+        for c in json.loads(done.stdout)["changes"]
+    }
+    trigger = "public.tb_customer: trg_tview_row_customer_on_public_tb_customer"
+    assert {
+        ("changed", "trigger", trigger, "state"),
+        ("changed", "relation", "public.tv_customer", "owner"),
+        ("added", "grant", "public.tv_customer: DELETE to PUBLIC", None),
+        ("added", "index", "public.tv_customer: extra", None),
+        ("removed", "TVIEW", "public.tv_stock", None),
+    } <= changes
+    # two files, and the other way round
+    after = tmp_path / "after.json"
+    assert shop.pgtv("snapshot", "save", str(after)).returncode == 0
+    human = shop.pgtv("snapshot", "diff", str(after), str(file))
+    assert human.returncode == 1
+    assert "+ TVIEW public.tv_stock" in human.stdout
+    assert "disabled → enabled" in human.stdout
+
+
+def test_timer_keeps_and_prunes(shop: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots"
+    old = [folder / f"{shop.name}-2025010{d}T000000Z.snapshot.json" for d in (1, 2, 3)]
+    assert shop.pgtv("snapshot", "save", "--dir", str(folder), "--keep", "2").returncode == 0
+    (first,) = folder.iterdir()
+    for path in old:
+        codec.save(codec.load(first), path)
+    done = shop.pgtv("snapshot", "save", "--dir", str(folder), "--keep", "2")
+    assert done.returncode == 0, done.stderr
+    assert not old[0].exists() and not old[1].exists()
+    assert len(list(folder.iterdir())) == 2
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for wrong in (["--keep", "2"], ["x.json", "--dir", "d"], ["--dir", "d", "--keep", "0"]):
+        assert shop.pgtv("snapshot", "save", *wrong).returncode == 3
+
+
+def test_errors_are_told(shop: Database, tmp_path: Path) -> None:
+    for args in (
+        ["show", str(tmp_path / "none.json")],
+        ["diff", str(tmp_path)],
+        ["save", str(tmp_path / "no" / "such" / "file.json")],
+        ["save", "-d", "no_such_database", str(tmp_path / "x.json")],
+    ):
+        done = shop.pgtv("snapshot", *args)
+        assert done.returncode == 3, args
+        assert done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_status_lines(shop: Database) -> None:
+    done = shop.pgtv("status")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(" ok ") >= 9
+    shop.sql(
+        "ALTER TABLE public.tb_customer DISABLE TRIGGER"
+        " trg_tview_row_customer_on_public_tb_customer"
+    )
+    done = shop.pgtv("status", "--format", "json")
+    assert done.returncode == 2
+    lines = {x["entity"]: x for x in json.loads(done.stdout)["tviews"]}
+    assert lines["customer"]["state"] == "stale"
+    assert lines["customer"]["triggers"] == {"present": 3, "expected": 3, "disabled": 1}
+    assert lines["order"]["state"] == "stale"  # embeds it
+    assert lines["category"]["state"] == "ok"
+    assert lines["stock"]["triggers"]["expected"] == lines["stock"]["triggers"]["present"] == 12
+    assert "unlogged" in lines["search"]["flags"]
+    assert lines["customer"]["rows_estimate"] == 200
+    assert lines["customer"]["bytes_estimate"] > 0
+    first = shop.pgtv("status").stdout.splitlines()[3]
+    assert " stale " in first  # the worst come first
+
+
+def test_status_selects_and_replays(shop: Database, tmp_path: Path) -> None:
+    file = tmp_path / "s.json"
+    shop.pgtv("snapshot", "save", str(file))
+    live = shop.pgtv("status", "+tv_order", "--format", "json")
+    names = [x["entity"] for x in json.loads(live.stdout)["tviews"]]
+    assert sorted(names) == ["customer", "order"]
+    replayed = shop.pgtv("status", "+tv_order", "--from", str(file), "--format", "json")
+    assert json.loads(replayed.stdout)["tviews"] == json.loads(live.stdout)["tviews"]
+    assert shop.pgtv("status", "tv_custmer").returncode == 3
+
+
+def test_status_fits(shop: Database) -> None:
+    shop.sql("DROP TRIGGER trg_tview_row_customer_on_public_tb_customer ON public.tb_customer")
+    for columns in ("80", "200"):
+        lines = shop.pgtv("status", COLUMNS=columns).stdout.splitlines()
+        assert max(len(line) for line in lines[2:]) <= int(columns)
+    assert any("trigger-missing" in line for line in lines)
+
+
+def test_status_shows_who_waits(shop: Database) -> None:
+    with (
+        shop.connect(autocommit=False) as holder,
+        shop.connect() as waiter,
+        shop.connect() as watch,
+    ):
+        holder.execute("LOCK TABLE public.tv_customer IN ACCESS EXCLUSIVE MODE")
+        pid = waiter.info.backend_pid
+        waiter.pgconn.send_query(b"SELECT count(*) FROM public.tv_customer")
+        waiting = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+        while watch.execute(waiting, [pid]).fetchone() != (1,):
+            pass
+        done = shop.pgtv("status", "tv_customer", "--format", "json")
+        holder.rollback()
+        while waiter.pgconn.get_result() is not None:
+            pass
+    (line,) = json.loads(done.stdout)["tviews"]
+    assert line["waits"] == 1
