@@ -1,0 +1,166 @@
+"""TVIEWs over pgbench's own tables, under pgbench's own load: quiet while healthy, loud when broken."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from servers import REAL_MAJORS, Database, require_real
+
+from pgtv.checks.examine import examine
+from pgtv.checks.registry import all_checks
+from pgtv.cluster.server import Server, new_server, run_as
+from pgtv.finding import Finding, Severity
+from pgtv.rows.doctor import findings
+
+CLIENTS = 4
+# A branch's document holds no balance: every transaction changes it, and every account embeds it.
+TVIEWS = """
+SELECT tviews.pg_tviews_create_or_replace('public.tv_branch', $$
+    SELECT b.bid AS pk_branch, jsonb_build_object('number', b.bid) AS data
+    FROM public.pgbench_branches b $$);
+SELECT tviews.pg_tviews_create_or_replace('public.tv_account', $$
+    SELECT a.aid AS pk_account, a.bid AS fk_branch,
+           jsonb_build_object('balance', a.abalance, 'branch', vb.data) AS data
+    FROM public.pgbench_accounts a JOIN public.tv_branch vb ON vb.pk_branch = a.bid $$);
+SELECT tviews.pg_tviews_create_or_replace('public.tv_teller', $$
+    SELECT t.tid AS pk_teller, t.bid AS fk_branch,
+           jsonb_build_object('balance', t.tbalance, 'branch', vb.data) AS data
+    FROM public.pgbench_tellers t JOIN public.tv_branch vb ON vb.pk_branch = t.bid $$);
+SELECT tviews.pg_tviews_create_or_replace('public.tv_balance', $$
+    SELECT b.bid AS pk_balance, jsonb_build_object('branch', b.bbalance,
+           'tellers', coalesce(sum(t.tbalance), 0)) AS data
+    FROM public.pgbench_branches b LEFT JOIN public.pgbench_tellers t ON t.bid = b.bid
+    GROUP BY b.bid, b.bbalance $$);
+SELECT tviews.pg_tviews_create_or_replace('public.tv_activity', $$
+    SELECT t.tid AS pk_activity, jsonb_build_object('n', count(h.tid),
+           'moved', coalesce(sum(h.delta), 0)) AS data
+    FROM public.pgbench_tellers t LEFT JOIN public.pgbench_history h ON h.tid = t.tid
+    GROUP BY t.tid $$);
+ANALYZE;
+"""
+
+
+def _bank(server: Server, name: str, scale: int) -> Database:
+    server.create_database(name)
+    server.psql("CREATE EXTENSION pg_tviews", name)
+    server.program("pgbench", "-i", "-q", "-s", str(scale), name)
+    server.psql("CREATE INDEX ON pgbench_accounts (bid); CREATE INDEX ON pgbench_tellers (bid);"
+                "CREATE INDEX ON pgbench_history (tid)", name)  # fmt: skip
+    server.psql(TVIEWS, name)
+    return Database(server, name)
+
+
+@pytest.fixture(scope="module", params=REAL_MAJORS, ids=lambda m: f"pg{m}")
+def bank_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with new_server(require_real(request.param), ("pg_tviews",)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bank(bank_server: Server) -> Database:
+    return _bank(bank_server, "bank", 1)
+
+
+@contextmanager
+def load(bank: Database, transactions: int) -> Iterator[subprocess.Popen[str]]:
+    """pgbench's TPC-B-like load; ends by itself, and must have ended well."""
+    process = subprocess.Popen(
+        [
+            str(bank.server.binaries / "bin/pgbench"), "-n", "-c", str(CLIENTS), "-j", "2",
+            "-t", str(transactions), "--max-tries", "10", bank.name,
+        ],
+        env=bank.server.env(bank.name), cwd=bank.server.root, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **run_as(),
+    )  # fmt: skip
+    try:
+        yield process
+        out, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err
+        assert f"processed: {CLIENTS * transactions}/" in out, out
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def alarms(bank: Database) -> list[Finding]:
+    examination = examine(bank.snapshot(), all_checks().values())
+    return [f for f in examination.findings if f.severity is not Severity.INFO]
+
+
+def contents(bank: Database) -> list[Finding]:
+    """What verification says above info."""
+    found = findings(bank.target(), bank.snapshot())
+    return [f for f in found if f.severity is not Severity.INFO]
+
+
+def test_quiet_before_during_and_after_load(bank: Database) -> None:
+    assert alarms(bank) == []
+    looked = 0
+    with load(bank, 300) as process:
+        while process.poll() is None:
+            assert alarms(bank) == [], "under load"
+            looked += 1
+    assert looked
+    assert alarms(bank) == []
+    assert contents(bank) == []
+    moved = "SELECT coalesce(sum(delta), 0), count(*) FROM pgbench_history"
+    totals = "SELECT sum((data->>'moved')::int), sum((data->>'n')::int) FROM tv_activity"
+    assert bank.sql(moved) == bank.sql(totals)
+
+
+def test_contents_verified_while_they_change(bank: Database) -> None:
+    verified = 0
+    with load(bank, 300) as process:
+        while process.poll() is None:
+            assert contents(bank) == [], "under load"
+            verified += 1
+    assert verified
+
+
+def test_a_trigger_disabled_under_load_is_found_and_cured_as_printed(bank: Database) -> None:
+    with load(bank, 300) as process:
+        bank.sql("ALTER TABLE pgbench_tellers DISABLE TRIGGER USER")
+        found = alarms(bank)
+        assert "public.pgbench_tellers" in {f.object for f in found}
+        assert {"public.tv_teller", "public.tv_balance"} <= {a for f in found for a in f.affects}
+        assert process.poll() is None
+    assert "public.tv_teller" in {f.object for f in contents(bank)}
+    for _ in range(3):
+        for finding in [*alarms(bank), *contents(bank)]:
+            if finding.caused_by is None and finding.remedy:
+                bank.sql("\n".join(finding.remedy.sql))
+    assert alarms(bank) == []
+    assert contents(bank) == []
+
+
+def test_rows_written_past_the_triggers_under_load_are_found(bank: Database) -> None:
+    with load(bank, 200):
+        bank.sql(
+            "SET session_replication_role = replica;"
+            "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 4242"
+        )
+        assert "public.tv_account" in {f.object for f in contents(bank)}
+    # not overwritten by chance: the load takes one of 100,000 accounts a transaction
+    (finding,) = contents(bank)
+    assert finding.object == "public.tv_account"
+    assert finding.remedy
+    bank.sql("\n".join(finding.remedy.sql))
+    assert contents(bank) == []
+
+
+@pytest.mark.slow
+def test_a_million_accounts(bank_server: Server) -> None:
+    bank = _bank(bank_server, "million", 10)
+    try:
+        assert alarms(bank) == []
+        with load(bank, 500) as process:
+            while process.poll() is None:
+                assert alarms(bank) == [], "under load"
+        assert contents(bank) == []
+        assert alarms(bank) == []
+    finally:
+        bank_server.drop_database("million")
