@@ -87,14 +87,11 @@ def status(examination: Examination, chosen: Sequence[Tview]) -> Status:
     snapshot = examination.snapshot
     about, others = _attribute(examination)
     triggers = _triggers(examination)
-    blind = any(
-        o.state is State.UNKNOWN and o.check.effect in (Effect.WRITES_FAIL, Effect.ROWS_WRONG)
-        and any(f.object.startswith("(") for f in o.findings)
-        for o in examination.outcomes
-    )  # fmt: skip
+    blind = _blind(examination)
+    others += blind
     readers = _waiting(snapshot)
     lines = [
-        _line(snapshot, t, about.get(t.entity, []), triggers[t.entity], readers, blind=blind)
+        _line(snapshot, t, about.get(t.entity, []), triggers[t.entity], readers, blind=bool(blind))
         for t in chosen
     ]
     rank = list(STATES).index
@@ -118,6 +115,17 @@ def _attribute(examination: Examination) -> tuple[dict[str, list[Finding]], list
         if not reached and grave and finding.severity is not Severity.INFO:
             others.append(finding)
     return about, others
+
+
+def _blind(examination: Examination) -> list[Finding]:
+    """Why checks that tell right TVIEWs from wrong ones could not run: then none is known to be ok."""
+    return [
+        f
+        for o in examination.outcomes
+        if o.state is State.UNKNOWN and o.check.effect in (Effect.WRITES_FAIL, Effect.ROWS_WRONG)
+        for f in o.findings
+        if f.severity is Severity.UNKNOWN and f.object.startswith("(")
+    ]
 
 
 def _line(

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""How doctor's cost grows: the whole process over few and over many TVIEWs, in one run.
+
+usage: benchmarks/doctor.py [--few 100] [--many 1000] [--runs 5]
+
+Makes a database of each size on a throwaway server with the real extension, and prints the best of
+the runs, what one TVIEW adds, the ratio per TVIEW (1.0 is linear; below is better), and the start-up
+of `pgtv --version` against `python -c 'import click'`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pgtv.cluster import binaries
+from pgtv.cluster.server import new_server
+
+TABLES = 20  # TVIEWs a group; each group has a base table of its own and a chain of embeds
+
+GROUP = """
+CREATE TABLE public.tb_g{g} (pk_g{g} bigint PRIMARY KEY, name text, email text);
+INSERT INTO public.tb_g{g} SELECT i, 'n' || i, 'e' || i FROM generate_series(1, 20) i;
+"""
+FIRST = """
+SELECT tviews.pg_tviews_create_or_replace('public.tv_{e}', $$
+    SELECT b.pk_g{g} AS pk_{e}, jsonb_build_object('name', b.name, 'email', b.email) AS data
+    FROM public.tb_g{g} b $$);
+"""
+NEXT = """
+SELECT tviews.pg_tviews_create_or_replace('public.tv_{e}', $$
+    SELECT b.pk_g{g} AS pk_{e}, jsonb_build_object('name', b.name, 'first', f.data) AS data
+    FROM public.tb_g{g} b JOIN public.tv_t{g}_0 f ON f.pk_t{g}_0 = b.pk_g{g} $$);
+"""
+
+
+def tviews(count: int) -> str:
+    """SQL for `count` TVIEWs."""
+    parts = []
+    for i in range(count):
+        g, n = divmod(i, TABLES)
+        if n == 0:
+            parts.append(GROUP.format(g=g))
+        parts.append((NEXT if n else FIRST).format(g=g, e=f"t{g}_{n}"))
+    return "".join(parts) + "ANALYZE;"
+
+
+def best(command: list[str], runs: int, env: dict[str, str] | None = None) -> float:
+    """Seconds of the fastest run; the exit code does not matter."""
+    took = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=False)
+        took.append(time.perf_counter() - started)
+    return min(took)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--few", type=int, default=100)
+    parser.add_argument("--many", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5)
+    given = parser.parse_args()
+    folder = binaries.real(18)
+    if folder is None:
+        print("SKIPPED: the extension for PostgreSQL 18 is not installed: tools/install-extension")
+        return 0
+    pgtv = [sys.executable, "-m", "pgtv"]
+    took: dict[tuple[str, int], float] = {}
+    with new_server(folder, ("pg_tviews",), {"max_locks_per_transaction": "1024"}) as server:
+        for count in (given.few, given.many):
+            name = f"n{count}"
+            server.create_database(name)
+            server.psql("CREATE EXTENSION pg_tviews", name)
+            server.psql(f"SET client_min_messages = error; {tviews(count)}", name)
+            env = server.env(name) | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+            for command in ("doctor", "status"):
+                took[command, count] = best([*pgtv, command], given.runs, env)
+    for command in ("doctor", "status"):
+        few, many = took[command, given.few], took[command, given.many]
+        per = (many / few) / (given.many / given.few)
+        print(
+            f"{command}: {given.few} TVIEWs {few:.3f} s, {given.many} TVIEWs {many:.3f} s;"
+            f" per TVIEW {per:.2f} of the small database's, each adds"
+            f" {(many - few) / (given.many - given.few) * 1000:.2f} ms"
+        )
+    python = best([sys.executable, "-c", "import click"], 4 * given.runs)
+    version = best([*pgtv, "--version"], 4 * given.runs)
+    print(f"pgtv --version: {version / python:.2f} of python -c 'import click' (goal 1.5)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
