@@ -33,5 +33,8 @@ CHECK = Check(
     needs=("tviews", "relations"),
     where="primary",
     option="--probe-write",
-    provoke=Provoke(elsewhere="test/integration/test_probe.py"),
+    provoke=Provoke(
+        elsewhere="test/integration/test_probe.py"
+        "::test_a_write_that_fails_is_found_with_its_sqlstate"
+    ),
 )

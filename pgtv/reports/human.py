@@ -56,7 +56,8 @@ def _quiet(layout: Layout, style: Style) -> Iterator[str]:
     for finding in layout.examination.findings:
         if finding.severity is not Severity.INFO:
             label = style.paint(f"{finding.severity.upper():9}", fg=COLOR[finding.severity])
-            yield one_line(f"{label} {finding.check} {finding.object}: {finding.title}")
+            text = finding.detail if finding.severity is Severity.UNKNOWN else finding.title
+            yield one_line(f"{label} {finding.check} {finding.object}: {text}")
 
 
 def _report(layout: Layout, style: Style) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 from itertools import product
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pgtv.catalog import codec
@@ -79,7 +80,7 @@ def saved(tmp_path: Path) -> str:
 
 
 def test_a_baseline_silences_what_it_accepted(
-    saved: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    saved: str, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = run(["doctor", "--from", saved, "--format", "json"])
     report = json.loads(capsys.readouterr().out)
@@ -87,6 +88,8 @@ def test_a_baseline_silences_what_it_accepted(
     assert report["findings"]
     baseline = tmp_path / "accepted.json"
     assert run(["doctor", "--from", saved, "--write-baseline", str(baseline)]) == 0
+    schema = json.loads((root / "schemas/pgtv.baseline.1.json").read_text())
+    jsonschema.validate(json.loads(baseline.read_text()), schema)
     for accepted in (baseline, _written(tmp_path / "report.json", report)):
         capsys.readouterr()
         assert (
