@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from servers import SHOP, Database, require_real
 
+from pgtv.cluster import binaries
 from pgtv.cluster.server import new_server
 
 COMMANDS = (["doctor"], ["status"], ["snapshot", "save", "-"])
@@ -158,3 +159,26 @@ def test_an_older_release_of_the_current_generation() -> None:
         assert all(t.plan_error is None and t.table_name for t in snapshot.tviews)
         assert {t.entity for t in snapshot.triggers if t.kind} >= {"customer", "order"}
         no_defect(database)
+
+
+@pytest.mark.parametrize("major", [15, 16, 17, 18])
+def test_every_query_runs_on_every_major(major: int) -> None:
+    folder = binaries.plain(major)
+    if folder is None:
+        pytest.skip(f"no PostgreSQL {major}: tools/install-servers")
+    with new_server(folder) as server:
+        server.psql(
+            "CREATE TABLE tb_a (a int PRIMARY KEY) PARTITION BY RANGE (a);"
+            "CREATE TABLE tb_a1 PARTITION OF tb_a DEFAULT;"
+            "CREATE TABLE tv_a AS SELECT a AS pk_a FROM tb_a; CREATE VIEW v AS TABLE tv_a;"
+            "CREATE PUBLICATION p FOR TABLE tv_a"
+        )
+        database = Database(server, "postgres")
+        with database.connect(autocommit=False) as holder:
+            holder.execute("LOCK TABLE tv_a IN SHARE MODE")
+            snapshot = database.snapshot()
+        assert snapshot.gaps == ()
+        assert snapshot.server.version_num // 10000 == major
+        assert "public.tv_a" in snapshot.extension.leftovers
+        assert {k.mode for k in snapshot.locks} >= {"ShareLock"}
+        assert len(snapshot.publications) == 1
