@@ -428,9 +428,9 @@ class _Walk:
         fields = node["fields"]
         if len(fields) == 2 and "String" in fields[1]:  # alias.column, nearly always
             alias, name = fields[0]["String"]["sval"], fields[1]["String"]["sval"]
-            for source in scope.sources:
-                if source.name == alias:
-                    columns = source.columns
+            for near in scope.sources:
+                if near.name == alias:
+                    columns = near.columns
                     if columns is not None and name in columns:
                         values |= columns[name]
                         return
