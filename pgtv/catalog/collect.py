@@ -188,7 +188,8 @@ def _relations(rows: Answer) -> tuple[model.Relation, ...]:
     found = []
     for row in rows.rows() or ():
         columns = tuple(model.Column(**c) for c in row.pop("columns") or ())
-        found.append(model.Relation(**frozen(row), columns=columns))
+        constraints = tuple(model.Constraint(**c) for c in row.pop("constraints") or ())
+        found.append(model.Relation(**frozen(row), columns=columns, constraints=constraints))
     return tuple(found)
 
 

@@ -136,6 +136,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """A constraint that can refuse what is written to a table; `table` is where it is declared."""
+
+    name: str
+    kind: str  # pg_constraint.contype: c check, x exclusion, f foreign key, t trigger
+    table: str
+
+
+@dataclass(frozen=True)
 class Relation:
     """A table, view, materialized view, partition or foreign table that some TVIEW touches."""
 
@@ -167,6 +176,7 @@ class Relation:
     is_populated: bool = True
     age: int | None = None  # age in transactions of the pg_class row (last DDL)
     rules: tuple[str, ...] = ()  # rewrite rules of a table; a view's own is left out
+    constraints: tuple[Constraint, ...] = ()  # but keys; of TVIEWs' and planned tables
     bytes: int | None = (
         None  # of the main fork; only TVIEWs' tables, None where it would have waited
     )

@@ -206,7 +206,19 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
        CASE WHEN c.relhasrules AND c.relkind NOT IN ('v', 'm') THEN
          ARRAY(SELECT u.rulename::text FROM pg_catalog.pg_rewrite u
                 WHERE u.ev_class = c.oid AND u.ev_enabled <> 'D' ORDER BY 1)
-       ELSE '{}' END AS rules
+       ELSE '{}' END AS rules,
+       CASE WHEN c.relkind = 'r' AND c.oid::int8 = ANY (%(known)s::int8[]) THEN
+         (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+              'name', k.conname, 'kind', k.contype,
+              'table', pg_catalog.format('%%I.%%I', kn.nspname, kc.relname)) ORDER BY k.conname, k.oid)
+            FROM pg_catalog.pg_constraint k
+            JOIN pg_catalog.pg_class kc ON kc.oid = k.conrelid
+            JOIN pg_catalog.pg_namespace kn ON kn.oid = kc.relnamespace
+           WHERE k.oid IN (SELECT o.oid FROM pg_catalog.pg_constraint o
+                            WHERE o.conrelid = c.oid AND o.contype IN ('c', 'x')
+                           UNION ALL
+                           SELECT g.tgconstraint FROM pg_catalog.pg_trigger g
+                            WHERE g.tgrelid = c.oid AND g.tgconstraint <> 0)) END AS constraints
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
