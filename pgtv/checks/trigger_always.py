@@ -49,6 +49,7 @@ def run(context: Context) -> Iterator[Finding]:
     yield from report(
         context,
         faults,
+        "fires in replication too, where nothing flushes what it queues",
         "fire in replication too, where nothing flushes what they queue",
         advice="Verify the TVIEWs if a subscription wrote meanwhile: pgtv verify.",
     )

@@ -36,7 +36,12 @@ _ROW = 1
 
 
 def run(context: Context) -> Iterator[Finding]:
-    yield from report(context, _faults(context), "are not as the extension makes them")
+    yield from report(
+        context,
+        _faults(context),
+        "is not as the extension makes it",
+        "are not as the extension makes them",
+    )
 
 
 def _faults(context: Context) -> Iterator[Fault]:

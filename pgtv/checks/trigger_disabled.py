@@ -56,7 +56,9 @@ def run(context: Context) -> Iterator[Finding]:
                 tview=expected.tview,
             )
         )
-    yield from report(context, faults, "do not fire in ordinary sessions")
+    yield from report(
+        context, faults, "does not fire in ordinary sessions", "do not fire in ordinary sessions"
+    )
 
 
 CHECK = Check(

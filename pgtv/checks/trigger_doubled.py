@@ -27,7 +27,9 @@ from pgtv.finding import Effect, Finding, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
-    yield from report(context, _faults(context), "stand there a second time")
+    yield from report(
+        context, _faults(context), "stands there a second time", "stand there a second time"
+    )
 
 
 def _faults(context: Context) -> Iterator[Fault]:

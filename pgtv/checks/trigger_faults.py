@@ -95,26 +95,21 @@ def event_effect(kind: str) -> Effect:
 
 
 def report(
-    context: Context, faults: Iterable[Fault], what: str, *, advice: str | None = None
+    context: Context, faults: Iterable[Fault], one: str, many: str, *, advice: str | None = None
 ) -> Iterator[Finding]:
-    """Findings for `faults`; `what` says it in a sentence: `3 triggers on x {what}`."""
+    """Findings for `faults`; `one` and `many` end the sentence `3 triggers on x …`."""
     groups: dict[int, list[Fault]] = {}
     for fault in faults:
         root = fault.relation.partition_root or fault.relation.oid
         groups.setdefault(root, []).append(fault)
     if len(groups) > _TOGETHER:
         everything = [f for group in groups.values() for f in group]
-        yield _finding(context, "(base tables)", everything, what, advice)
+        yield _finding(context, "(base tables)", everything, many, advice)
         return
     for root, group in groups.items():
         on = {f.relation.oid for f in group}
-        yield _finding(
-            context,
-            context.snapshot.name_of(root if len(on) > 1 else on.pop()),
-            group,
-            what,
-            advice,
-        )
+        table = context.snapshot.name_of(root if len(on) > 1 else on.pop())
+        yield _finding(context, table, group, one if len(group) == 1 else many, advice)
 
 
 def _finding(
@@ -230,9 +225,12 @@ def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Re
 def refresh_roots(context: Context, tviews: Iterable[Tview]) -> list[Tview]:
     """Those of `tviews` that have to be refreshed so that all of them are.
 
-    A refresh also refreshes every TVIEW whose plan embeds or maps the one refreshed.
+    A refresh also refreshes every TVIEW whose plan embeds or maps the one refreshed; in old
+    releases it does not, and then every TVIEW downstream is refreshed, nearest first.
     """
     wanted = {t.entity: t for t in tviews}
+    if not context.dialect.refresh_cascades:
+        return context.edges.affected(t.table_oid for t in wanted.values())
     covered = {e for t in wanted.values() for e in _followers(context, t.entity)} - {
         e for e in wanted if e in _followers(context, e)
     }

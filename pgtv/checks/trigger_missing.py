@@ -44,7 +44,7 @@ def run(context: Context) -> Iterator[Finding]:
         for missing in missing_triggers(context)
         for shape in missing.shapes
     ]
-    yield from report(context, faults, "that should be there are missing")
+    yield from report(context, faults, "is missing", "are missing")
 
 
 CHECK = Check(

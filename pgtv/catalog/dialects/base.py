@@ -169,6 +169,7 @@ class Dialect:
     delta_relation: str = "pg_tviews_delta"  # what mapping queries call the changed rows
     has_plan: bool = True
     refuses_cycles: bool = True
+    refresh_cascades: bool = True  # to the TVIEWs that read the one refreshed
 
     # What the generation can do, as SQL. `extschema` comes from the snapshot.
 

@@ -92,4 +92,5 @@ DIALECT = Beta19Dialect(
     required_tables=("pg_tview_meta",),
     has_plan=False,
     refuses_cycles=False,
+    refresh_cascades=False,
 )

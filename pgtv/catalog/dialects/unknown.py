@@ -47,4 +47,5 @@ DIALECT = UnknownDialect(
     required_tables=(),
     has_plan=False,
     refuses_cycles=False,
+    refresh_cascades=False,
 )
