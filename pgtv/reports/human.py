@@ -70,6 +70,9 @@ def _report(layout: Layout, style: Style) -> Iterator[str]:
                 yield from _info(check, group, style)
             else:
                 yield from _group(layout, check, group, style)
+        if section.unseen and (statement := lay.grant(layout)):
+            yield ""
+            yield f"  {'to see':{_LABEL}}{style.paint(printable(statement), fg='green')}"
     yield ""
     yield from _foot(layout, style)
 

@@ -6,11 +6,12 @@ The formats differ in markup only; what is shown, in which order, and what is fo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pgtv.catalog.dialects.base import EXTENSION
+from pgtv.catalog.dialects.base import EXTENSION, ident
 from pgtv.catalog.model import Snapshot
 from pgtv.checks.examine import Examination, State
 from pgtv.errors import Exit
@@ -28,8 +29,9 @@ class Section:
     groups: tuple[tuple[str, tuple[Finding, ...]], ...]
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
-        return tuple(f for _, group in self.groups for f in group)
+    def unseen(self) -> bool:
+        """Whether this is the section of what could not be looked at."""
+        return self.groups[0][1][0].severity is Severity.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,21 @@ def _unknown_needs(examination: Examination, severity: Severity) -> str:
         return ""
     needs = sorted({n for f in examination.findings if f.severity is severity for n in f.needs})
     return f" (needs {', '.join(needs[:3])})" if needs else ""
+
+
+_WITHIN_MONITOR = {"pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"}
+
+
+def grant(layout: Layout) -> str | None:
+    """The one statement that lifts the unknowns which a predefined role would, or None."""
+    needs = {
+        n for f in layout.examination.findings if f.severity is Severity.UNKNOWN for n in f.needs
+    }
+    roles = sorted(n for n in needs if re.fullmatch(r"pg_[a-z_]+", n))
+    if "pg_monitor" in roles:
+        roles = [r for r in roles if r not in _WITHIN_MONITOR]
+    user = layout.examination.snapshot.server.user
+    return f"GRANT {', '.join(roles)} TO {ident(user)};" if roles and user else None
 
 
 def next_steps(layout: Layout) -> list[tuple[str, str]]:

@@ -17,7 +17,14 @@ def snapshot() -> Snapshot:
     return Snapshot(
         taken_at="2026-01-02T03:04:05+00:00",
         pgtv_version="0",
-        server=Server(database="d|b<i>", host="db1", port=5432, version="18.6", version_num=180006),
+        server=Server(
+            database="d|b<i>",
+            host="db1",
+            port=5432,
+            version="18.6",
+            version_num=180006,
+            user='me"x',
+        ),
         extension=Extension("current", installed=True, version="1", catalog_revision=10),
         tviews=(Tview("a", "public", "tv_a", 1, 2, "SELECT 1", table_name="public.tv_a"),),
         relations=(Relation(1, "public", "tv_a", "public.tv_a", "r", "me", reltuples=1234),),

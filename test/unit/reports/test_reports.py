@@ -59,7 +59,9 @@ def test_human_keeps_within_the_columns(columns: int) -> None:
     text = human.render(layout(made.examination(*findings)), width=columns)
     for line in text.splitlines():
         # only what is to be pasted may be longer
-        assert len(line) <= columns or re.match(r"  (cure|whole|try|or|undo|Next:)", line), line
+        assert len(line) <= columns or re.match(r"  (cure|whole|try|or|undo|to see|Next:)", line), (
+            line
+        )
 
 
 def test_human_stays_readable_with_hundreds_and_all_unfolds_them() -> None:
@@ -78,6 +80,17 @@ def test_human_puts_consequences_under_their_cause() -> None:
     text = human.render(layout(made.examination(cause, effect)))
     assert text.index("public.tb_a") < text.index("causes") < text.index("effect  public.tv_a")
     assert text.count("What is wrong with public.tv_a") == 0
+
+
+def test_human_says_which_role_would_lift_the_unknowns() -> None:
+    unseen = [
+        made.finding("a", severity=Severity.UNKNOWN, needs=("pg_monitor",)),
+        made.finding("b", severity=Severity.UNKNOWN, needs=("pg_read_all_settings",)),
+        made.finding("c", severity=Severity.UNKNOWN, needs=("UPDATE on public.tb_a",)),
+    ]
+    text = human.render(layout(made.examination(*unseen)))
+    assert '  to see    GRANT pg_monitor TO "me""x";\n' in text
+    assert "GRANT" not in human.render(layout(made.examination(unseen[2])))
 
 
 def test_human_quiet_is_a_line_a_finding_and_nothing_when_healthy() -> None:
