@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import subprocess
 import threading
 import time
@@ -74,6 +75,19 @@ SELECT m.entity, m.table_oid::oid::int8, m.table_oid::text, m.view_oid::oid::int
               AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
        ARRAY(SELECT c->>'name' FROM jsonb_array_elements(m.identity->'columns') c)
 FROM tviews.pg_tview_meta m ORDER BY 1
+"""
+
+
+# what cannot run in a transaction, or ends one
+_ALONE = re.compile(
+    r"CONCURRENTLY|^VACUUM|^ALTER SYSTEM|PREPARED|\\\\|COMMIT;|pg_terminate_backend"
+)
+_HEAVY = """
+SELECT DISTINCT format('%I.%I', n.nspname, c.relname), l.mode FROM pg_locks l
+JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p', 'm')
+  AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  AND n.nspname NOT IN ('pg_catalog', 'pg_toast', 'tviews')
 """
 
 
@@ -170,6 +184,11 @@ class Bench:
                 **run_as(),
             )  # fmt: skip
         self.name, self.moved = other, True
+        if "BASE" in restore:  # data of single tables comes without their sequences
+            self.sql(
+                "SELECT setval(c.oid, 100000) FROM pg_class c WHERE relkind = 'S'"
+                " AND relname LIKE 'tb\\_%'"
+            )
         if after:
             self.sql(after)
 
@@ -311,6 +330,28 @@ class Bench:
             capture_output=True, text=True, timeout=90, check=False, **run_as(),
         )  # fmt: skip
         return [e for e in done.stderr.splitlines() if "ERROR" in e or "FATAL" in e]
+
+    def unprinted(self, finding: Finding) -> list[str]:
+        """Locks that the cure takes on tables, and that make others wait, but does not print.
+
+        The cure runs in a transaction that is rolled back; one that cannot, or that needs another
+        cure first, says nothing.
+        """
+        assert finding.remedy
+        statements = [s for s in finding.remedy.sql if not re.match(r"SET |BEGIN|COMMIT;", s)]
+        if any(_ALONE.search(s) for s in statements):
+            return []
+        printed = " ".join(finding.remedy.locks)
+        with self.server.connect(self.name, autocommit=False) as c:
+            try:
+                c.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = ''")
+                for statement in statements:
+                    c.execute(statement.encode())
+                held = c.execute(_HEAVY).fetchall()
+            except psycopg.Error:
+                held = []
+            c.rollback()
+        return [f"{finding.id}: {mode} on {name}" for name, mode in held if name not in printed]
 
     def close(self, undo: str) -> None:
         for connection in self.open_sessions:

@@ -22,7 +22,8 @@ class Result:
     health: what the extension's health check said: `seen`, `silent` or `error`.
     pgtv: `before` any write, `after` the writes, with `verify`, `unknown` or `missed`.
     checks: ids of the findings' checks. cured: `yes`, `no`, or `-` where nothing was found.
-    why: what was still wrong after the printed cure. alarm: findings on the healthy setup.
+    why: what was still wrong after the printed cure. unprinted: locks that a cure takes and does not
+    print. alarm: findings on the healthy setup.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Result:
     alarm: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    unprinted: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -139,6 +141,7 @@ def _cure(
         for finding in todo:
             assert finding.remedy
             statements = finding.remedy.sql
+            result.unprinted += b.unprinted(finding)
             result.pasted.append(f"{finding.id}: {' '.join(statements)}")
             errors += b.paste(statements)
     left = [f for f in above_info(b.doctor(fault.aged)) if f.id not in was]

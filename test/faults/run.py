@@ -79,6 +79,7 @@ def line(r: Result, seconds: float) -> str:
         f"{r.id:36} {'+'.join(r.does) or '?':24}{odd} {','.join(r.writes):12} health {r.health:14}"
         f" pgtv {r.pgtv:8} cured {r.cured:4} {seconds:4.1f}s {','.join(r.checks)} {r.why[:200]}"
         + (f" ALARM {r.alarm}" if r.alarm else "")
+        + (f" UNPRINTED {r.unprinted}" if r.unprinted else "")
         + (f" drift {r.drift}" if "-v" in sys.argv else "")
         + (f" {r.messages}" if "-v" in sys.argv else "")
     )

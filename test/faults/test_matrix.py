@@ -51,3 +51,4 @@ def test_fault(fault_server: Server, name: str) -> None:
     )
     if major == max(REAL_MAJORS) and recorded["cured"] == "yes":
         assert result.cured == "yes", f"{result.why}\npasted: {result.pasted}"
+    assert result.unprinted == [], "locks that the cures take and do not print"

@@ -286,17 +286,6 @@ FAULTS = (
         "SELECT format('ALTER DATABASE %I SET event_triggers = off', current_database()) \\gexec",
     ),
     Fault(
-        "partition-added-unseen", "A partition comes while the event trigger is disabled", 12,
-        (STOCK, "public.tb_stock_move_2027"), RISK,
-        """ALTER EVENT TRIGGER pg_tviews_ddl_end DISABLE;
-        CREATE TABLE public.tb_stock_move_2027 PARTITION OF public.tb_stock_move
-            FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
-        ALTER EVENT TRIGGER pg_tviews_ddl_end ENABLE""",
-        writes=("INSERT INTO public.tb_stock_move_2027 (fk_product, moved_on, amount)"
-                " VALUES (3, '2027-05-05', 5)",),
-        sqlstate="55000",
-    ),
-    Fault(
         "meta-trigger-rebind-dropped", "The catalog's trigger that re-resolves OIDs is dropped", 10,
         ("*",), RISK,
         """ALTER TABLE tviews.pg_tview_meta DISABLE TRIGGER pg_tview_meta_rebind""",
