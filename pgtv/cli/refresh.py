@@ -116,13 +116,14 @@ def _line(b: Brought) -> str:
     m = b.merged
     text = f"{b.end:10} {b.tview}"
     if b.differing:
-        text += (
-            f"  {b.differing:,} rows differed" if m.batches else f"  {b.differing:,} rows differ"
-        )
+        one = b.differing == 1
+        verb = "differed" if m.batches else ("differs" if one else "differ")
+        text += f"  {b.differing:,} {'row' if one else 'rows'} {verb}"
     if m.written:
         text += (
             f": {m.inserted:,} inserted, {m.updated:,} changed, {m.deleted:,} deleted"
-            f" in {m.batches} batches (longest {m.longest_batch:.1f} s),"
+            f" in {m.batches} {'batch' if m.batches == 1 else 'batches'}"
+            f" (longest {m.longest_batch:.1f} s),"
             f" {m.waited:.1f} s waited for writers"
         )
     return text + f"  {b.seconds:.1f} s" + (f"\n           {b.reason}" if b.reason else "")

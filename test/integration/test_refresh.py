@@ -20,7 +20,7 @@ def test_looking_writes_nothing_and_counts(shop: Database) -> None:
     shop.sql(DRIFT)
     done = shop.pgtv("refresh", "tv_category")
     assert done.returncode == 1, done.stderr
-    assert "public.tv_category  1 rows differ" in done.stdout
+    assert "public.tv_category  1 row differs" in done.stdout
     assert "public.tv_product  " in done.stdout, "dependents come along"
     assert shop.pgtv("refresh", "tv_category").stdout.count("differ") == done.stdout.count("differ")
 

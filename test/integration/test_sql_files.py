@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from pathlib import Path
 
@@ -105,7 +104,7 @@ def test_who_blocks_whom_names_a_prepared_transaction(shop: Database) -> None:
 def test_save_evidence(shop: Database, tmp_path: Path) -> None:
     folder = shop.server.root / "evidence"
     folder.mkdir()
-    os.chmod(folder, 0o777)
+    folder.chmod(0o777)
     script = (EMERGENCY / "save-evidence.sql").read_text().replace(" TO '", f" TO '{folder}/")
     shop.sql(script)
     saved = {p.name for p in folder.iterdir()}
