@@ -51,11 +51,13 @@ def render(found: Status, width: int | None = 100, color: bool = False) -> str:
 def _causes(found: Status) -> list[Finding]:
     """What explains the lines, worst first, consequences left out."""
     shown = {f.id: f for f in (*found.others, *(f for x in found.lines for f in x.findings))}
+    said = found.unseen.reason if found.unseen else None  # once is enough
     return [
         f
         for f in found.examination.findings
         if f.id in shown
         and f.severity is not Severity.INFO
+        and not (said and f.severity is Severity.UNKNOWN and said in f.detail)
         and (f.caused_by is None or f.caused_by not in shown)
     ]
 
