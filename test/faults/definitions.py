@@ -289,10 +289,6 @@ FAULTS = (
         " WHERE indexrelid = 'public.tv_customer_pkey'::regclass",
     ),
     Fault(
-        "tview-unlogged", "A tv_ table is set UNLOGGED by hand", 1, (CUSTOMER,), RISK,
-        "ALTER TABLE public.tv_customer SET UNLOGGED",
-    ),
-    Fault(
         "base-unlogged", "A base table is UNLOGGED under a logged TVIEW", 1, (LINE,
          '"Sales Dept".tb_order_line'), RISK,
         'ALTER TABLE "Sales Dept".tb_order_line SET UNLOGGED',
