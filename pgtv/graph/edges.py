@@ -54,7 +54,9 @@ def edges(snapshot: Snapshot) -> Edges:
     pairs: set[tuple[int, int]] = set()
     for read in snapshot.reads:
         if read.relation is not None:
-            pairs.add((read.relation, folded.get(read.reader, read.reader)))
+            # up to beta.19 a TVIEW embeds another through that one's backing view
+            source = folded.get(read.relation, read.relation)
+            pairs.add((source, folded.get(read.reader, read.reader)))
     for relation in snapshot.relations:
         if relation.partition_of is not None:
             # a write to a partition is a write to its parent, and the other way round
