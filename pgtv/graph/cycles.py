@@ -183,14 +183,17 @@ def smallest_cut(
     Exact by trying all sets of one edge, of two, and so on, while there are at most TRIES of them;
     beyond that one edge of a shortest cycle after the other, which may take a few too many.
     """
+    # what reads itself directly has to go in any case
+    loops = tuple(e for e in edges if e[0] == e[1])
+    others = [e for e in edges if e[0] != e[1]]
     tried = 0
-    for size in range(1, len(edges) + 1):
-        tried += comb(len(edges), size)
+    for size in range(len(others) + 1):
+        tried += comb(len(others), size)
         if tried > TRIES:
             break
-        for cut in combinations(edges, size):
-            if not has_cycle(_without(reads, cut)):
-                return cut, True
+        for cut in combinations(others, size):
+            if not has_cycle(_without(reads, loops + cut)):
+                return loops + cut, True
     cut_edges: list[tuple[N, N]] = []
     allowed = set(edges)
     left = _without(reads, ())

@@ -185,7 +185,7 @@ SHAPES = {
     " p.fk_category, p.name FROM tb_product p ORDER BY p.fk_category, p.pk_product",
     "union": "CREATE TABLE tv_s AS SELECT pk_category AS pk_s, name FROM tb_category UNION ALL"
     " SELECT pk_customer + 100000, name FROM tb_customer",
-    "star": "CREATE TABLE tv_s AS SELECT *, c.pk_category AS pk_s FROM tb_category c",
+    "star": "CREATE TABLE tv_s AS SELECT c.pk_category AS pk_s, c.* FROM tb_category c",
     "raw": "CREATE TABLE tv_s AS SELECT c.pk_category AS pk, c.name FROM tb_category c",
     "partition itself": "CREATE TABLE tv_s AS SELECT m.pk_stock_move AS pk_s, m.amount"
     " FROM tb_stock_move_2025 m",

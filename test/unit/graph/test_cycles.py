@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pgtv.graph.cycles import components, has_cycle, shortest_round, smallest_cut
 
-GRAPHS = st.dictionaries(st.integers(0, 6), st.sets(st.integers(0, 6), max_size=3), max_size=7)
+GRAPHS = st.dictionaries(st.integers(0, 4), st.sets(st.integers(0, 4), max_size=3), max_size=5)
 
 
 def _reaches(reads: dict[int, set[int]], start: int) -> set[int]:

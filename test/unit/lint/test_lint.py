@@ -62,7 +62,7 @@ def test_forms_are_found_and_clean_ones_are_clean(text: str) -> None:
     "wrap",
     [
         "{};", "-- é\n\\set x 1\n{};", "SELECT 'é€😀';\nCREATE TABLE tv_a AS\n  {};",
-        "SELECT tviews.pg_tviews_create('tv_a', $$ é\n {}$$);",
+        "SELECT tviews.pg_tviews_create('tv_a', $$ /* é */\n {}$$);",
         "SELECT tviews.pg_tviews_create('tv_a', 'SELECT ''é'' AS x, * FROM ({}) q');",
         "SELECT tviews.pg_tviews_create('tv_a', E'\\n {}');",
         "\\connect x\nDO $d$\nBEGIN\n  PERFORM tviews.pg_tviews_create('tv_a', $q$\n{}$q$);\nEND $d$;",
