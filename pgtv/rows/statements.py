@@ -56,10 +56,16 @@ def by_equality(subject: Subject) -> bool:
 
 
 def count(subject: Subject, part: Part, *, exact_keys: bool) -> str:
-    """How many pairs there are of each kind: rows `[kind, number]`."""
+    """`[pairs, missing, extra, changed]`; counted by FILTER, since grouping by kind costs more."""
+    at = _key_positions(subject)[0]
+    # where `=` pairs rows the table's key is never null, and a null one of the definition pairs none
+    table, view = ("t.t_here", "v.v_here") if exact_keys else (f"t.t{at}", f"v.v{at}")
     return (
-        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.count(*))::text"
-        f" FROM ({_kinds(subject, part, exact_keys)}) q GROUP BY q.kind"
+        "SELECT pg_catalog.json_build_array(pg_catalog.count(*),"
+        f" pg_catalog.count(*) FILTER (WHERE {table} IS NULL),"
+        f" pg_catalog.count(*) FILTER (WHERE {view} IS NULL AND {table} IS NOT NULL),"
+        f" pg_catalog.count(*) FILTER (WHERE {table} IS NOT NULL AND {view} IS NOT NULL"
+        f" AND ({_differs(subject, exact_keys)})))::text{_joined(subject, part, exact_keys)}"
     )
 
 
@@ -77,7 +83,7 @@ def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> 
     return (
         f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}),"
         f" {_values(subject, 'v')}, {_values(subject, 't')})::text"
-        f" FROM ({_kinds(subject, part, exact_keys, columns=True)}) q WHERE q.kind <> {MATCH}"
+        f" FROM ({_kinds(subject, part, exact_keys)}) q WHERE q.kind <> {MATCH}"
         f" ORDER BY {order} LIMIT {limit}"
     )
 
@@ -90,7 +96,7 @@ def differing_keys(subject: Subject, part: Part, *, exact_keys: bool) -> str:
         order = f"COALESCE({_texts_of(subject, 't')}, {_texts_of(subject, 'v')})"
     return (
         f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}))::text"
-        f" FROM ({_kinds(subject, part, exact_keys, columns=True)}) q WHERE q.kind <> {MATCH}"
+        f" FROM ({_kinds(subject, part, exact_keys)}) q WHERE q.kind <> {MATCH}"
         f" ORDER BY {order}"
     )
 
@@ -101,30 +107,27 @@ def rows(subject: Subject, part: Part, limit: int) -> str:
     return (
         f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}),"
         f" {_values(subject, 'v')}, {_values(subject, 't')})::text"
-        f" FROM ({_kinds(subject, part, not by_equality(subject), columns=True)}) q LIMIT {limit}"
+        f" FROM ({_kinds(subject, part, not by_equality(subject))}) q LIMIT {limit}"
     )
 
 
 def fingerprint(subject: Subject, part: Part, side: str) -> str:
-    """`[rows, xor of hashes, sum of hashes]` of one side (`v` or `t`): logical equality.
+    """`[rows, sum of hashes]` of one side (`v` or `t`): logical equality.
 
-    Each column's hash is seeded with the identity's, so values that changed places are seen. The
-    sum catches what the xor loses when a row occurs twice.
+    Each column's hash is seeded with the identity's, so values that changed places are seen. The sum
+    of bigints is kept in 128 bits: it cannot overflow, costs as much as an xor, and unlike that does
+    not lose a row that occurs twice.
     """
     at = _key_positions(subject)
-    keyed = " # ".join(_hash(subject.columns[i], f"x.{side}{i}", str(n)) for n, i in enumerate(at))
+    key = " # ".join(_hash(subject.columns[i], f"x.{side}{i}", str(n)) for n, i in enumerate(at))
     others = [i for i in range(len(subject.columns)) if i not in at]
     whole = " # ".join(
-        ["x.k", *(_hash(subject.columns[i], f"x.{side}{i}", f"x.k + {i}") for i in others)]
+        [key, *(_hash(subject.columns[i], f"x.{side}{i}", f"({key}) + {i}") for i in others)]
     )
-    names = "".join(f", x.{side}{i}" for i in others)
-    rows = _rows(subject, part, side)
-    inner = f"SELECT {keyed} AS k{names} FROM ({rows}) x"
     return (
         "SELECT pg_catalog.json_build_array(pg_catalog.count(*),"
-        " COALESCE(pg_catalog.bit_xor(y.h), 0)::text,"
-        " COALESCE(pg_catalog.sum((y.h >> 32)::int4), 0)::text)::text"
-        f" FROM (SELECT {whole} AS h FROM ({inner} OFFSET 0) x) y"
+        " COALESCE(pg_catalog.sum(y.h), 0)::text)::text"
+        f" FROM (SELECT {whole} AS h FROM ({_rows(subject, part, side)}) x) y"
     )
 
 
@@ -247,8 +250,18 @@ def _side(subject: Subject, part: Part, side: str, exact_keys: bool) -> str:
     return f"(SELECT y.*, {place} AS {side}_place FROM ({inner}) y) {side}"
 
 
-def _kinds(subject: Subject, part: Part, exact_keys: bool, *, columns: bool = False) -> str:
-    """Pairs with their kind, and with both sides' columns where asked for."""
+def _kinds(subject: Subject, part: Part, exact_keys: bool) -> str:
+    """Pairs with their kind and both sides' columns."""
+    shown = "".join(f", v.v{i}, t.t{i}" for i in range(len(subject.columns)))
+    return (
+        f"SELECT CASE WHEN t.t_here IS NULL THEN {MISSING} WHEN v.v_here IS NULL THEN {EXTRA}"
+        f" WHEN {_differs(subject, exact_keys)} THEN {CHANGED} ELSE {MATCH} END AS kind{shown}"
+        f"{_joined(subject, part, exact_keys)}"
+    )
+
+
+def _joined(subject: Subject, part: Part, exact_keys: bool) -> str:
+    """FROM: each row of the definition (v) with its row of the table (t)."""
     at = _key_positions(subject)
     if exact_keys:
         left = ", ".join(f"v.v{i}" for i in at)
@@ -259,10 +272,7 @@ def _kinds(subject: Subject, part: Part, exact_keys: bool, *, columns: bool = Fa
         )
     else:
         on = " AND ".join(f"v.v{i} = t.t{i}" for i in at)
-    shown = "".join(f", v.v{i}, t.t{i}" for i in range(len(subject.columns))) if columns else ""
     return (
-        f"SELECT CASE WHEN t.t_here IS NULL THEN {MISSING} WHEN v.v_here IS NULL THEN {EXTRA}"
-        f" WHEN {_differs(subject, exact_keys)} THEN {CHANGED} ELSE {MATCH} END AS kind{shown}"
         f" FROM {_side(subject, part, 'v', exact_keys)}"
         f" FULL JOIN {_side(subject, part, 't', exact_keys)} ON {on}"
     )
