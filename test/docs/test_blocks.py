@@ -85,7 +85,7 @@ def _sql(block: Block, database: Database) -> None:
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == expected, f"{block.name}: {done.stderr}\n{block.text}"
-    _check(block, done.stdout, done.stderr)
+    _check(block, done.stdout, done.stdout + done.stderr)
 
 
 def _shell(block: Block, database: Database, folder: Path) -> None:
@@ -95,6 +95,7 @@ def _shell(block: Block, database: Database, folder: Path) -> None:
     env = database.server.env(database.name)
     # the command under test, not one that happens to be installed
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    seen = ""
     for number, (command, output) in enumerate(parsed):
         done = subprocess.run(
             ["sh", "-c", command], env=env, cwd=folder, capture_output=True, text=True,
@@ -102,16 +103,18 @@ def _shell(block: Block, database: Database, folder: Path) -> None:
         )  # fmt: skip
         shown = f"{block.name}: {command}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, shown
+        seen += done.stdout + done.stderr
         if number == len(parsed) - 1:
             assert done.returncode == expected, f"exit {done.returncode}\n{shown}"
-            _check(block, done.stdout, done.stderr)
+            _check(block, done.stdout, seen)
         if output.strip():
             assert agrees(output, done.stdout), f"another output than the document's\n{shown}"
 
 
-def _check(block: Block, out: str, err: str) -> None:
+def _check(block: Block, out: str, seen: str) -> None:
+    """`out` is the last command's, `seen` all that the block's commands said."""
     if "expect" in block.attributes:
-        assert block.attributes["expect"] in out + err, f"{block.name}:\n{out}\n{err}"
+        assert block.attributes["expect"] in seen, f"{block.name}:\n{seen}"
     if "rows" in block.attributes:
         rows = [line for line in out.splitlines() if line]
         assert len(rows) == int(block.attributes["rows"]), f"{block.name}: {len(rows)} rows\n{out}"
