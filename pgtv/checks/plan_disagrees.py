@@ -3,8 +3,8 @@
 Meaning:
     The plan lists each relation that the definition reads, by name and OID, how changed rows of it
     lead to the TVIEW's rows, and the TVIEWs that it embeds. Here an OID belongs to another relation
-    than the name beside it or to none, a path or an embed is missing, or the table that a function
-    was declared to read is not listed. An edited catalog and a restore without its triggers leave
+    than the name beside it or to none, a path, an embed or a column is missing, a base table counts
+    as a TVIEW, or the table that a function was declared to read is not listed. An edited catalog and a restore without its triggers leave
     such plans. (Whether the plan lists what the view reads is reads-disagree's question.)
 
 Impact:
@@ -69,6 +69,27 @@ def _wrong(context: Context, tview: Tview) -> Iterator[dict[str, Any]]:
         embedded = table.get("tview")
         if table["kind"] == "propagated" and embedded and embedded not in embeds:
             yield {"embedded": table["table"], "plan": f"does not embed {embedded}"}
+        if table["kind"] == "propagated" and table["relid"] not in snapshot.tview_by_table:
+            yield {"propagated": table["table"], "plan": "waits for a TVIEW that this is none of"}
+        if table["kind"] in ("local", "mapped"):
+            yield from _unwatched(context, tview, table)
+
+
+def _unwatched(context: Context, tview: Tview, table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Columns that the backing view reads and the plan does not list: their updates are left out."""
+    relation = context.snapshot.by_oid.get(table["relid"])
+    watched = table.get("attnums")
+    if relation is None or not isinstance(watched, list):
+        return
+    number = {c.name: c.attnum for c in relation.columns}
+    for read in context.snapshot.reads_of.get(tview.view_oid, ()):
+        if read.relation == relation.oid:
+            lost = [c for c in read.columns if c in number and number[c] not in watched]
+            if lost:
+                yield {
+                    "read": f"{relation.qualified} ({', '.join(lost)})",
+                    "plan": "does not watch it",
+                }
 
 
 def _elsewhere(context: Context, tview: Tview, table: dict[str, Any]) -> bool:

@@ -24,9 +24,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import ident
-from pgtv.catalog.model import Trigger
+from pgtv.catalog.model import Trigger, Tview
+from pgtv.checks.bindings import relations_read
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.expected import expected_on, misdirected
+from pgtv.checks.expected import expected_on, misdirected, read_kinds
 from pgtv.checks.trigger_faults import ACCESS_EXCLUSIVE, FIRES, timing
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -41,12 +42,25 @@ def run(context: Context) -> Iterator[Finding]:
         if expected and trigger.kind in {s.kind for s in expected.shapes}:
             continue
         tview = snapshot.tview_by_entity.get(trigger.entity or "")
-        if tview is not None and tview.plan_error:
+        if tview is not None and (tview.plan_error or _plan_in_doubt(context, tview, trigger)):
             continue  # nothing is known of what it reads
         why, effect = _why(context, trigger)
         by_table.setdefault(trigger.relation, []).append((trigger, why, effect))
     for oid, found in by_table.items():
         yield _finding(context, oid, found)
+
+
+def _plan_in_doubt(context: Context, tview: Tview, trigger: Trigger) -> bool:
+    """Whether the view reads the table and the plan, by which triggers are judged, denies it.
+
+    Then the plan is what has to be cured; dropping the trigger would make the damage last.
+    """
+    kind = read_kinds(tview).get(trigger.relation)
+    if trigger.relation not in relations_read(context, tview.view_oid):
+        return False
+    return kind is None or (
+        kind == "propagated" and trigger.relation not in context.snapshot.tview_by_table
+    )
 
 
 def _why(context: Context, trigger: Trigger) -> tuple[str, Effect]:

@@ -137,6 +137,7 @@ FAULTS = (
         SET session_replication_role = replica
         AS $$ UPDATE {_BASE} SET name = 'quiet' WHERE pk_customer = 33 $$""",
         writes=("SELECT public.quietly()",),
+        again=False,
     ),
     Fault(
         "replica-in-function-body", "A function turns itself into a replica in its body", 8,
@@ -145,6 +146,7 @@ FAULTS = (
         PERFORM set_config('session_replication_role', 'replica', true);
         UPDATE {_BASE} SET name = 'loaded' WHERE pk_customer BETWEEN 3 AND 9; END $$""",
         writes=("CALL public.fast_load()",),
+        again=False,
     ),
     Fault(
         "replica-server", "The whole server writes as a replica", 8, ANYWHERE, WRONG,

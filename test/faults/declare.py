@@ -40,7 +40,7 @@ class Fault:
     undo: what it left outside its database.
     aged: seconds by which prepared transactions and sessions are made older in what doctor sees,
         because nobody can wait for hours.
-    silent: the health check and doctor cannot know before rows are compared (contents only).
+    again: whether the fault's own writes must work after the cure; False where they are the harm.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Fault:
     settings: Mapping[str, str] | None = None
     undo: str = ""
     aged: float = 0.0
+    again: bool = True
     majors: tuple[int, ...] = field(default=MAJORS)
 
 

@@ -175,7 +175,7 @@ FAULTS = (
         (NOTE, "public.tb_note"),
         WRONG,
         _WHOLE_ROW,
-        writes=("UPDATE public.tb_note SET title = 'changed' WHERE pk_note = 3",),
+        writes=("UPDATE public.tb_note SET title = title || '!' WHERE pk_note = 3",),
     ),
     Fault(
         "whole-row-column-added", "A column is added to a table that is read as a whole row", 12,

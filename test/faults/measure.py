@@ -155,6 +155,8 @@ def _cure(
     elif drift:
         result.why = "rows still differ: " + ", ".join(f"{k} ({v})" for k, v in drift.items())
     else:
+        if fault.again:  # one that cannot be repeated is refused, and that is fine
+            b.write(fault.writes, fault.writer)
         refused = b.write(WRITES, fault.writer)
         drift = b.drift(healthy)
         if refused:

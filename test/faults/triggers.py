@@ -113,6 +113,7 @@ FAULTS = (
             " WHERE pk_customer = 7; RESET session_replication_role",
         ),
         sqlstate="55000",
+        again=False,
     ),
     Fault(
         "trigger-disabled-in-pg-trigger", "tgenabled is updated straight in pg_trigger", 8,
