@@ -4,8 +4,9 @@ Meaning:
     The plan lists each relation that the definition reads, by name and OID, how changed rows of it
     lead to the TVIEW's rows, and the TVIEWs that it embeds. Here an OID belongs to another relation
     than the name beside it or to none, a path, an embed or a column is missing, a base table counts
-    as a TVIEW, or the table that a function was declared to read is not listed. An edited catalog and a restore without its triggers leave
-    such plans. (Whether the plan lists what the view reads is reads-disagree's question.)
+    as a TVIEW, or the table that a function was declared to read is not listed. An edited catalog and
+    a restore without its triggers leave such plans. (Whether the plan lists what the view reads is
+    reads-disagree's question.)
 
 Impact:
     Triggers fire, the library finds no way from their table to the rows, and the write succeeds
