@@ -518,6 +518,15 @@ class Snapshot:
         return found
 
     @cached_property
+    def triggers_for(self) -> dict[tuple[int, str | None], list[Trigger]]:
+        """The extension's triggers by relation and entity (None: no single argument)."""
+        found: dict[tuple[int, str | None], list[Trigger]] = {}
+        for trigger in self.triggers:
+            if trigger.kind:
+                found.setdefault((trigger.relation, trigger.entity), []).append(trigger)
+        return found
+
+    @cached_property
     def indexes_on(self) -> dict[int, list[Index]]:
         found: dict[int, list[Index]] = {}
         for index in self.indexes:

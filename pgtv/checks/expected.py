@@ -85,9 +85,9 @@ def missing_triggers(context: Context) -> Iterator[Expected]:
     A trigger of the right function and argument that fires at other times is not missing but
     misshapen.
     """
-    on = context.snapshot.triggers_on
+    on = context.snapshot.triggers_for
     for expected in expected_triggers(context):
-        present = on.get(expected.relation.oid, [])
+        present = on.get((expected.relation.oid, expected.tview.entity), [])
         if expected.partition and not _root_has_row(context, expected):
             # the root's fault, which its cure cures here too
             own = tuple(s for s in expected.shapes if s.kind != "row")
@@ -103,7 +103,8 @@ def missing_triggers(context: Context) -> Iterator[Expected]:
 
 
 def _root_has_row(context: Context, expected: Expected) -> bool:
-    on_root = context.snapshot.triggers_on.get(expected.relation.partition_root or 0, [])
+    root = (expected.relation.partition_root or 0, expected.tview.entity)
+    on_root = context.snapshot.triggers_for.get(root, [])
     row = [s for s in expected.shapes if s.kind == "row"]
     return any(matches(t, s, expected.tview.entity) for t in on_root for s in row)
 
@@ -114,9 +115,9 @@ _EVENTS = 4 | 8 | 16 | 32
 def misshapen(context: Context, expected: Expected) -> Iterator[tuple[Trigger, TriggerShape]]:
     """Triggers that stand where `expected` wants one of another tgtype or argument, and which."""
     entity = expected.tview.entity
-    on = context.snapshot.triggers_on.get(expected.relation.oid, [])
-    present = [t for t in on if t.kind and t.entity == entity]
-    for trigger in (*present, *(t for t in on if misdirected(context, t) == entity)):
+    place = (expected.relation.oid, entity)
+    present = context.snapshot.triggers_for.get(place, [])
+    for trigger in (*present, *_misdirected(context).get(place, ())):
         if any(matches(trigger, s, entity) for s in expected.shapes):
             continue
         for shape in expected.shapes:
@@ -127,6 +128,21 @@ def misshapen(context: Context, expected: Expected) -> Iterator[tuple[Trigger, T
             ):
                 yield trigger, shape
                 break
+
+
+def _misdirected(context: Context) -> dict[tuple[int, str], list[Trigger]]:
+    """The misdirected ones by relation and the entity whose name they bear."""
+
+    def compute() -> dict[tuple[int, str], list[Trigger]]:
+        found: dict[tuple[int, str], list[Trigger]] = {}
+        for trigger in context.snapshot.triggers:
+            entity = misdirected(context, trigger) if trigger.kind else None
+            if entity is not None:
+                found.setdefault((trigger.relation, entity), []).append(trigger)
+        return found
+
+    cached: dict[tuple[int, str], list[Trigger]] = once(context, "misdirected", compute)
+    return cached
 
 
 def misdirected(context: Context, trigger: Trigger) -> str | None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.definitions import definitions
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.compare import Difference, differences
 
@@ -42,7 +43,7 @@ _WRONG = ("unplanned", "unplanned-column")
 
 def run(context: Context) -> Iterator[Finding]:
     found: dict[str, list[Difference]] = {}
-    for difference in differences(context.snapshot):
+    for difference in differences(context.snapshot, definitions(context)):
         found.setdefault(difference.tview.entity, []).append(difference)
     for entity, several in found.items():
         tview = several[0].tview

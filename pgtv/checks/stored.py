@@ -12,7 +12,7 @@ from typing import Any
 
 from pgtv.catalog.model import Relation, Tview
 from pgtv.checks.declare import Context, once
-from pgtv.errors import DefinitionError
+from pgtv.checks.definitions import definitions
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def disagreement(context: Context, tview: Tview) -> Disagreement | None:
 
 def _compare(context: Context, tview: Tview) -> Disagreement | None:
     snapshot = context.snapshot
-    try:
-        named = _named(tview.definition)
-    except DefinitionError as e:
-        return Disagreement(error=e.message)
+    own = definitions(context).own(tview)
+    if own.reads is None:
+        return Disagreement(error=own.error)
+    named = own.reads.relations
     direct = [
         snapshot.by_oid[r.relation]
         for r in snapshot.reads_of.get(tview.view_oid, ())
@@ -71,31 +71,6 @@ def _compare(context: Context, tview: Tview) -> Disagreement | None:
     return Disagreement(
         only_text=tuple(map(_dotted, unmatched)), only_view=tuple(r.qualified for r in left)
     )
-
-
-def _named(definition: str) -> list[tuple[str | None, str]]:
-    """Relations in FROM, at any depth; a name that some CTE has is taken for the CTE.
-
-    A plain walk over the tree: resolving scopes as pgtv.definitions does costs ten times as much,
-    and this runs over every TVIEW. Raises DefinitionError for what is no SELECT.
-    """
-    from pgtv.definitions.parse import select
-
-    found: dict[tuple[str | None, str], None] = {}
-    shared: set[str] = set()
-    pending: list[Any] = [select(definition)]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, list):
-            pending.extend(node)
-        elif isinstance(node, dict):
-            if "RangeVar" in node:
-                table = node["RangeVar"]
-                found[(table.get("schemaname"), table["relname"])] = None
-            if "CommonTableExpr" in node:
-                shared.add(node["CommonTableExpr"]["ctename"])
-            pending.extend(v for v in node.values() if isinstance(v, dict | list))
-    return [(schema, name) for schema, name in found if schema or name not in shared]
 
 
 def _paired(gone: list[Any], left: list[Relation]) -> list[str]:

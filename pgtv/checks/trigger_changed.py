@@ -45,7 +45,7 @@ def run(context: Context) -> Iterator[Finding]:
 
 
 def _faults(context: Context) -> Iterator[Fault]:
-    on = context.snapshot.triggers_on
+    on = context.snapshot.triggers_for
     for expected in expected_triggers(context):
         bent = list(misshapen(context, expected))
         for trigger, shape in bent:
@@ -62,7 +62,7 @@ def _faults(context: Context) -> Iterator[Fault]:
                 expected, trigger, shape, wanted, found, Effect.WRITES_FAIL if fails else effect
             )
         for shape in expected.shapes:
-            for trigger in on.get(expected.relation.oid, []):
+            for trigger in on.get((expected.relation.oid, expected.tview.entity), []):
                 if trigger.parent is None and matches(trigger, shape, expected.tview.entity):
                     for wanted, found, effect in _differences(context, expected, trigger, shape):
                         yield _fault(expected, trigger, shape, wanted, found, effect)

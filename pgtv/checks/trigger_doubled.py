@@ -40,10 +40,11 @@ def _faults(context: Context) -> Iterator[Fault]:
         return fires(t), plain, t.name.startswith(prefix)
 
     for expected in expected_triggers(context):
+        place = (expected.relation.oid, expected.tview.entity)
         for shape in expected.shapes:
             same = [
                 t
-                for t in context.snapshot.triggers_on.get(expected.relation.oid, [])
+                for t in context.snapshot.triggers_for.get(place, [])
                 if matches(t, shape, expected.tview.entity) and t.parent is None
             ]
             if len(same) < 2:

@@ -23,29 +23,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.definitions import definitions
 from pgtv.definitions.builtin import SESSION, VOLATILE
 from pgtv.definitions.reads import Reads
 from pgtv.definitions.scope import SYSTEM
 from pgtv.finding import Effect, Finding, Remedy, Severity
-from pgtv.graph.lineage import Names, lineages, of_text
 
 
 def run(context: Context) -> Iterator[Finding]:
     snapshot = context.snapshot
-    names = Names(snapshot)
-    readers = {found.reader: found for found in lineages(snapshot)}
+    read = definitions(context)
     for tview in snapshot.tviews:
         reasons: dict[str, str] = {}
         for oid in context.edges.upstream([tview.table_oid]):
             relation = snapshot.by_oid.get(oid)
             if oid != tview.table_oid and (relation is None or relation.kind != "v"):
                 continue
-            lineage = readers.get(oid)
+            lineage = read.by_reader.get(oid)
             if lineage is not None and lineage.reads is not None:
                 where = "" if oid == tview.table_oid else f" in {snapshot.name_of(oid)}"
                 reasons |= {f"{what}{where}": why for what, why in causes(lineage.reads).items()}
         # 'now' is a constant in the view already: only the text shows it
-        own = of_text(names, tview.table_oid, tview.definition, tview.schema).reads
+        own = read.own(tview).reads
         for what, _ in own.frozen if own else ():
             reasons[what] = "fixed at the moment of creation"
         if reasons:

@@ -7,6 +7,7 @@ the UTF-8 text.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -38,8 +39,9 @@ def statements(sql: str) -> list[Node]:
     return found if isinstance(found, list) else []
 
 
+@functools.lru_cache(maxsize=4096)
 def select(sql: str) -> Node:
-    """The one SelectStmt of a definition.
+    """The one SelectStmt of a definition; the same tree each time, which nobody may change.
 
     Raises DefinitionError for a syntax error and for anything but exactly one SELECT.
     """

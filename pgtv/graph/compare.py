@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.graph.edges import planned_relations
-from pgtv.graph.lineage import Lineage, Names, lineages, of_text, used
+from pgtv.graph.lineage import Definitions, Lineage, used
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,20 @@ class Difference:
     column: str | None = None
 
 
-def differences(snapshot: Snapshot) -> Iterator[Difference]:
-    """All of them, TVIEW by TVIEW. A source that is missing or unreadable is not compared."""
-    names = Names(snapshot)
-    by_reader = {found.reader: found for found in lineages(snapshot)}
+def differences(snapshot: Snapshot, read: Definitions | None = None) -> Iterator[Difference]:
+    """All of them, TVIEW by TVIEW. A source that is missing or unreadable is not compared.
+
+    read: the snapshot's definitions, where the caller has them already.
+    """
+    read = read or Definitions(snapshot)
     for tview in snapshot.tviews:
         direct = direct_reads(snapshot, tview.view_oid)
         if not direct:
             continue  # the backing view is gone: another finding
         if isinstance(tview.plan, dict) and not tview.plan_error:
-            yield from _against_plan(snapshot, by_reader, tview)
+            yield from _against_plan(snapshot, read.by_reader, tview)
         if tview.definition:
-            yield from _against_text(snapshot, names, tview, set(direct))
+            yield from _against_text(snapshot, read.own(tview), tview, set(direct))
 
 
 def direct_reads(snapshot: Snapshot, view: int) -> dict[int, frozenset[str]]:
@@ -98,9 +100,8 @@ def _against_plan(
 
 
 def _against_text(
-    snapshot: Snapshot, names: Names, tview: Tview, direct: set[int]
+    snapshot: Snapshot, lineage: Lineage, tview: Tview, direct: set[int]
 ) -> Iterator[Difference]:
-    lineage = of_text(names, tview.table_oid, tview.definition, tview.schema)
     if lineage.reads is None:
         return  # not parseable by this pglast: the server's own view is what counts
     folded = {t.view_oid: t.table_oid for t in snapshot.tviews}

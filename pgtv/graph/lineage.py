@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pgtv.catalog.model import Snapshot
+from pgtv.catalog.model import Snapshot, Tview
 from pgtv.definitions.reads import EXISTENCE, WHOLE, Column, Reads, Relation
 from pgtv.definitions.walk import read
 from pgtv.errors import DefinitionError
@@ -87,6 +87,23 @@ def lineages(snapshot: Snapshot) -> Iterator[Lineage]:
     for tview in snapshot.tviews:
         if tview.table_oid not in done and tview.definition:
             yield of_text(names, tview.table_oid, tview.definition, tview.schema)
+
+
+class Definitions:
+    """The definitions of one snapshot, each read once, whichever check asks first."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.names = Names(snapshot)
+        self.by_reader = {found.reader: found for found in lineages(snapshot)}
+        self._own: dict[int, Lineage] = {}
+
+    def own(self, tview: Tview) -> Lineage:
+        """What the TVIEW's own text reads, as its author wrote it."""
+        if tview.table_oid not in self._own:
+            self._own[tview.table_oid] = of_text(
+                self.names, tview.table_oid, tview.definition, tview.schema
+            )
+        return self._own[tview.table_oid]
 
 
 def used(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgtv.checks.stored import _named
+from pgtv.definitions.walk import read
 from pgtv.errors import DefinitionError
 
 
@@ -21,7 +21,7 @@ from pgtv.errors import DefinitionError
     ],
 )  # fmt: skip
 def test_named(definition: str, relations: set[str]) -> None:
-    assert {f"{s}.{n}" if s else n for s, n in _named(definition)} == relations
+    assert {f"{s}.{n}" if s else n for s, n in read(definition).relations} == relations
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_named(definition: str, relations: set[str]) -> None:
 )
 def test_no_definition(definition: str) -> None:
     with pytest.raises(DefinitionError):
-        _named(definition)
+        read(definition)
