@@ -180,17 +180,17 @@ FAULTS = (
     Fault(
         "whole-row-column-added", "A column is added to a table that is read as a whole row", 12,
         (NOTE, "public.tb_note"), WRONG,
-        "ALTER TABLE public.tb_note ADD COLUMN stars int NOT NULL DEFAULT 3", setup=_WHOLE_ROW,
+        _WHOLE_ROW + "; ALTER TABLE public.tb_note ADD COLUMN stars int NOT NULL DEFAULT 3",
     ),
     Fault(
         "whole-row-column-renamed", "A column of a table that is read as a whole row is renamed",
         12, (NOTE, "public.tb_note"), WRONG,
-        "ALTER TABLE public.tb_note RENAME COLUMN title TO headline", setup=_WHOLE_ROW,
+        _WHOLE_ROW + "; ALTER TABLE public.tb_note RENAME COLUMN title TO headline",
     ),
     Fault(
         "whole-row-column-dropped", "A column of a table that is read as a whole row is dropped",
         12, (NOTE, "public.tb_note"), WRONG,
-        "ALTER TABLE public.tb_note DROP COLUMN secret", setup=_WHOLE_ROW,
+        _WHOLE_ROW + "; ALTER TABLE public.tb_note DROP COLUMN secret",
     ),
     Fault(
         "base-renamed", "A base table is renamed: the next restore loses every registration", 10,
