@@ -1,13 +1,15 @@
 """Somebody's constraint on a TVIEW's table can refuse what a refresh writes.
 
 Meaning:
-    A CHECK, exclusion, foreign-key or further unique constraint was put on the table of a TVIEW. The
-    extension makes none but the key; whether rows may come and go is decided by the definition.
+    A CHECK, exclusion, foreign-key or further unique constraint was put on the table of a TVIEW, or
+    a NOT NULL column that the definition does not fill. The extension makes none but the key; whether
+    rows may come and go is decided by the definition.
 
 Impact:
     A write to a base table whose refresh would break the constraint fails: SQLSTATE 23514 for a
-    CHECK, 23505 for a unique index, 23P01 for an exclusion constraint, 23503 where a foreign key
-    points at a row that has to go. Everything works until that row comes.
+    CHECK, 23502 for a column that is left null, 23505 for a unique index, 23P01 for an exclusion
+    constraint, 23503 where a foreign key points at a row that has to go. Everything works until that
+    row comes.
 
 Diagnosis:
     pg_constraint and the unique indexes of the TVIEW's table, besides its identity and the indexes
@@ -46,6 +48,7 @@ def run(context: Context) -> Iterator[Finding]:
                     continue  # from here to a base table: what it reads is checked there too
                 yield _finding(context, tview, table, constraint.name, what, state, drop, on)
         yield from _unique(context, tview, table)
+        yield from _required(context, tview, table)
 
 
 def _unique(context: Context, tview: Tview, table: Relation) -> Iterator[Finding]:
@@ -67,6 +70,21 @@ def _unique(context: Context, tview: Tview, table: Relation) -> Iterator[Finding
         yield _finding(
             context, tview, table, index.name, "unique index", "23505", drop, (table.qualified,)
         )
+
+
+def _required(context: Context, tview: Tview, table: Relation) -> Iterator[Finding]:
+    """Columns that no definition fills and that must not be null."""
+    view = context.snapshot.by_oid.get(tview.view_oid)
+    if view is None or not view.columns:
+        return
+    filled = {c.name for c in view.columns}
+    for column in table.columns:
+        if column.not_null and column.name not in filled:
+            drop = f"ALTER TABLE {table.qualified} ALTER COLUMN {ident(column.name)} DROP NOT NULL;"
+            yield _finding(
+                context, tview, table, column.name, "NOT NULL column that the definition lacks",
+                "23502", drop, (table.qualified,),
+            )  # fmt: skip
 
 
 def _finding(

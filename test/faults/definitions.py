@@ -231,17 +231,6 @@ FAULTS = (
         writes=("UPDATE dept.tb_order SET status = 'paid' WHERE pk_order = 3",),
     ),
     Fault(
-        "tview-dropped-unseen", "A tv_ table is dropped while event triggers are off", 6,
-        (LINE, "tv_order_line"), WRONG,
-        """ALTER EVENT TRIGGER pg_tviews_sql_drop DISABLE;
-        ALTER EVENT TRIGGER pg_tviews_ddl_end DISABLE;
-        SET session_replication_role = replica;
-        DROP TABLE "Sales Dept".tv_order_line;
-        RESET session_replication_role;
-        ALTER EVENT TRIGGER pg_tviews_sql_drop ENABLE;
-        ALTER EVENT TRIGGER pg_tviews_ddl_end ENABLE""",
-    ),
-    Fault(
         "tview-column-added", "A tv_ table has a column more, NOT NULL", 6, (LINE,), FAILS,
         """ALTER EVENT TRIGGER pg_tviews_ddl_end DISABLE;
         ALTER TABLE "Sales Dept".tv_order_line ADD COLUMN seen boolean NOT NULL DEFAULT true;

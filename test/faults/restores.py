@@ -80,14 +80,6 @@ def subscriber(bench: Bench) -> None:
     bench.subscribe("public.tb_customer", "UPDATE {} SET name = 'applied' WHERE pk_customer = 44")
 
 
-def slot_left(bench: Bench) -> None:
-    """A slot that nobody reads keeps WAL."""
-    bench.sql(
-        "SELECT pg_create_physical_replication_slot('left_behind', true);"
-        "SELECT pg_create_logical_replication_slot('left_too', 'pgoutput')"
-    )
-
-
 def archive_fails(bench: Bench) -> None:
     """archive_command fails, WAL piles up."""
     bench.sql("SELECT pg_switch_wal()")
@@ -136,10 +128,6 @@ FAULTS = (
         _restore(before='ALTER TABLE "Sales Dept".tb_order_line RENAME TO tb_line'),
     ),
     Fault(
-        "restore-no-owner", "Restored with --no-owner: everything belongs to the superuser", 10,
-        ANYWHERE, RISK, _restore(restore=("--no-owner",)),
-    ),
-    Fault(
         "restore-no-triggers", "Restored without the post-data section", 10, (*EVERY, "*"), WRONG,
         _restore(restore=("--section=pre-data", "--section=data")),
     ),
@@ -170,11 +158,6 @@ FAULTS = (
     Fault(
         "subscription-applied", "A subscription has applied rows to a base table", 11,
         (CUSTOMER, "public.tb_customer"), WRONG, subscriber, settings={},
-    ),
-    Fault(
-        "slot-left-behind", "Replication slots that nobody reads", 11, ANYWHERE, RISK, slot_left,
-        undo="SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
-        settings={},
     ),
     Fault(
         "archive-fails", "archive_command fails and WAL piles up", 2, ANYWHERE, RISK, archive_fails,

@@ -60,6 +60,7 @@ def record(results: list[Result], major: int, *, cure: bool) -> None:
             row |= {
                 "does": r.does, "writes": r.writes, "health": r.health, "checks": r.checks,
                 "cured": r.cured, "why": stable(r.why),
+                "unprinted": sorted({u.split(":")[0] for u in r.unprinted}),
             }  # fmt: skip
     ordered = {i: known[i] for i in FAULTS if i in known}
     MATRIX.write_text(json.dumps(ordered, indent=1, ensure_ascii=False, sort_keys=True) + "\n")

@@ -51,4 +51,5 @@ def test_fault(fault_server: Server, name: str) -> None:
     )
     if major == max(REAL_MAJORS) and recorded["cured"] == "yes":
         assert result.cured == "yes", f"{result.why}\npasted: {result.pasted}"
-    assert result.unprinted == [], "locks that the cures take and do not print"
+    unprinted = [u for u in result.unprinted if u.split(":")[0] not in recorded["unprinted"]]
+    assert unprinted == [], "locks that cures take and do not print"
