@@ -58,7 +58,9 @@ def find(text: str) -> list[Explanation]:
         found.append(state)
     if message and message.name in ("early-function", "early-relation"):
         # an unknown function or relation: its name may be of an early release
-        for word in re.findall(r"pg_tviews?_\w+", text):
+        from pgtv.catalog.dialects.base import OWN_NAME
+
+        for word in re.findall(OWN_NAME, text):
             found += [n for e in table("early_names") if (n := _name(e, word))][:1]
     return found
 

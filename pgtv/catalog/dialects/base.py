@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 EXTENSION = "pg_tviews"
+OWN_NAME = r"pg_tviews?_\w+"  # a regular expression: how its objects are named, in any release
 LIBRARY = "pg_tviews"
 SETTING_PREFIX = "pg_tviews."
 

@@ -90,7 +90,9 @@ def test_a_key_of_an_enum_and_no_unique_index(shapes: Database) -> None:
 
 
 def test_a_definition_that_gives_a_key_twice(shapes: Database) -> None:
-    shapes.sql(f"""{QUIET} INSERT INTO "We ird"."tb_Ünï ""q"".x %s 😀" VALUES (-999, 'same key as 1');""")
+    shapes.sql(
+        f"""{QUIET} INSERT INTO "We ird"."tb_Ünï ""q"".x %s 😀" VALUES (-999, 'same key as 1');"""
+    )
     found = verify(shapes, "tv_union", exit=2)["public.tv_union"]
     assert found["differing"] == 1 and {d["key"][0] for d in found["differences"]} == {"1"}
 
