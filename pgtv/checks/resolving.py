@@ -24,7 +24,8 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
         f"ROLLBACK PREPARED {gid};",
     ]
     if prepared.database != snapshot.server.database:
-        sql.insert(0, f"-- in database {prepared.database}:")
+        # only the database where it was prepared can resolve it
+        sql.insert(0, "\\connect '" + prepared.database.replace("'", "''") + "'")
     unlogged = [
         t.label
         for t in context.edges.affected(written_by(snapshot, prepared))

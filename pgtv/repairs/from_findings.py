@@ -97,6 +97,8 @@ def _why_not(finding: Finding, dialect: Dialect, named: tuple[str, ...]) -> str 
         return note or "nothing here cures it; see its page"
     if not dialect.acts:
         return f"pgtv only looks at catalogs of the generation {dialect.name}"
+    if any(s.startswith("\\") for s in finding.remedy.sql):
+        return "it has to be done in another database: run pgtv there, or paste what doctor prints"
     if finding.remedy.decide and finding.id not in named:
         return f"{finding.remedy.decide} To do it: pgtv repair '{finding.id}'"
     return None
