@@ -146,6 +146,9 @@ def _pins(target: Target, *, read_only: bool, local: bool = False) -> list[Compo
         "bytea_output": "hex",
         "client_encoding": "UTF8",
         "row_security": "on",
+        # on, it quotes every name in what pg_get_viewdef and format_type give
+        "quote_all_identifiers": "off",
+        "standard_conforming_strings": "on",
     }
     if read_only and not local:
         settings["default_transaction_read_only"] = "on"

@@ -24,6 +24,7 @@ from pgtv.catalog.dialects import base
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
 from pgtv.catalog.room import DATA_DIRECTORY, room
+from pgtv.errors import QueryError
 from pgtv.session import pooled, snapshot_transaction
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ Params = Mapping[str, Any]
 def collect(connection: psycopg.Connection[Any]) -> Snapshot:
     """Look at the database of `connection`, a session of pgtv.session.
 
-    Raises psycopg.Error only when the connection itself fails; what cannot be seen is a Gap.
+    Raises psycopg.Error only when the connection itself fails, and QueryError when not even the
+    server and the extension can be recognised; what else cannot be seen is a Gap.
     """
     started = time.monotonic()
     with snapshot_transaction(connection):
@@ -63,6 +65,9 @@ def _collect(run: Asking) -> Snapshot:
     archiver = run.all("archiver", model.Archiver, queries.ARCHIVER)
     directory = run.ask("data_directory", DATA_DIRECTORY)
     server = _server(run, server_rows)
+    # without these two everything below would read as "there is none"
+    _require(server_rows[0], "the server")
+    _require(installed, "the extension")
 
     # … then the extension's own catalog …
     extension, dialect, held = installation.recognise(run, installed)
@@ -151,6 +156,12 @@ def _collect(run: Asking) -> Snapshot:
         if snapshot.replicas:
             run.gap("replicas", "the progress of standbys is hidden", MONITOR)
     return replace(snapshot, gaps=tuple(run.gaps))
+
+
+def _require(answer: Answer, what: str) -> None:
+    if answer.error:
+        hint = "raise --statement-timeout" if answer.sqlstate == "57014" else None
+        raise QueryError(f"cannot look at {what}: {answer.error}", hint, answer.sqlstate)
 
 
 def _array(oids: Any) -> str:

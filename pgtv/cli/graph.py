@@ -154,8 +154,10 @@ def cycles(target: Target, source: Path | None, fmt: str, output: Path | None) -
     from pgtv.graph import render
     from pgtv.graph.cycles import find_cycles
     from pgtv.graph.edges import edges
+    from pgtv.graph.select import require_seen
 
     snapshot = look(target, source)
+    require_seen(snapshot)
     found = find_cycles(snapshot, edges(snapshot))
     if fmt == "json":
         _write(render.cycles_json(found, snapshot), output)
@@ -180,8 +182,10 @@ def impact(target: Target, source: Path | None, fmt: str, output: Path | None, n
     from pgtv.graph import render
     from pgtv.graph.impact import impact as reached
     from pgtv.graph.impact import target as resolve
+    from pgtv.graph.select import require_seen
 
     snapshot = look(target, source)
+    require_seen(snapshot)
     relation, column = resolve(snapshot, name)
     found = reached(snapshot, relation, column)
     label = relation.qualified + (f".{column}" if column else "")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgtv.catalog.model import Snapshot, Tview
-from pgtv.errors import UsageError
+from pgtv.errors import NotPossible, UsageError
 from pgtv.graph.edges import Edges, edges
 
 
@@ -34,8 +34,10 @@ def select(
 ) -> list[Tview]:
     """The TVIEWs that `args` name (all without any) less those of `exclude`, in dependency order.
 
-    Raises UsageError for a selector that cannot be read, names no TVIEW or more than one.
+    Raises UsageError for a selector that cannot be read, names no TVIEW or more than one, and
+    NotPossible where the TVIEWs could not be seen.
     """
+    require_seen(snapshot)
     graph = edges(snapshot)
     upstream, downstream = tview_edges(graph)
     chosen = set(graph.tviews)
@@ -43,6 +45,16 @@ def select(
         chosen = _union(snapshot, wanted, upstream, downstream)
     chosen -= _union(snapshot, parse(exclude), upstream, downstream)
     return [graph.tviews[o] for o in order(graph.tviews, upstream) if o in chosen]
+
+
+def require_seen(snapshot: Snapshot) -> None:
+    """Raises NotPossible where it could not be seen which TVIEWs there are: none would be a lie."""
+    gap = snapshot.gap("tviews")
+    if gap and not snapshot.tviews:
+        raise NotPossible(
+            f"the TVIEWs could not be seen: {gap.reason}",
+            f"needs {', '.join(gap.needs)}" if gap.needs else "see: pgtv status",
+        )
 
 
 def tview_edges(graph: Edges) -> tuple[dict[int, frozenset[int]], dict[int, frozenset[int]]]:
@@ -181,7 +193,8 @@ def _reach(next_of: Mapping[int, frozenset[int]], start: int, steps: int | None)
 
 
 def resolve(snapshot: Snapshot, name: str) -> Tview:
-    """The one TVIEW that `name` stands for. Raises UsageError, naming near misses."""
+    """The one TVIEW that `name` stands for. Raises UsageError, naming near misses, and NotPossible."""
+    require_seen(snapshot)
     selector = _selector(name)
     if (selector.up, selector.down) != (0, 0):
         raise UsageError(f"one TVIEW is meant here, not {name!r}", "leave the + away")

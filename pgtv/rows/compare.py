@@ -233,5 +233,9 @@ def refusal(error: psycopg.Error) -> tuple[str, str | None, tuple[str, ...]]:
     if code == "57014":
         return reason, "raise --statement-timeout, or try --fast or --sample", ()
     if code == "55P03":
-        return reason, "somebody holds the table: pgtv doctor --only waits", ()
+        return (
+            reason,
+            "somebody holds the table: see `pgtv doctor --only lock-wait`, or raise --lock-timeout",
+            (),
+        )
     return f"the definition could not be evaluated: {reason}", None, ()

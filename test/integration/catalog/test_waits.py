@@ -10,7 +10,9 @@ import psycopg
 import pytest
 from servers import Database
 
+from pgtv.catalog import queries
 from pgtv.catalog.collect import collect
+from pgtv.errors import QueryError
 from pgtv.session import connect, snapshot_transaction
 
 RELATIONS = """
@@ -109,6 +111,29 @@ def test_the_catalog_table_itself_is_locked(shop: Database) -> None:
     gap = snapshot.gap("tviews")
     assert gap and "ACCESS EXCLUSIVE" in gap.reason
     assert done.returncode == 3
+
+
+def test_tviews_that_cannot_be_seen_are_not_none(shop: Database) -> None:
+    with shop.connect(autocommit=False) as session:
+        lock_all(session, ["tviews.pg_tview_meta"])
+        for command in ("verify", "verify tv_order", "refresh", "graph show", "graph cycles",
+                        "graph impact tb_order", "explain tv_order:1", "status tv_order"):  # fmt: skip
+            done = shop.pgtv(*command.split())
+            assert done.returncode == 3, (command, done.stdout)
+            assert "the TVIEWs could not be seen: process" in done.stderr, (command, done.stderr)
+            assert done.stdout == ""
+
+
+@pytest.mark.parametrize("query", ["SERVER", "EXTENSION"])
+def test_what_does_not_answer_in_time_is_not_absent(
+    shop: Database, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    monkeypatch.setattr(queries, query, "SELECT pg_catalog.pg_sleep(60)")
+    connection = connect(shop.target(statement_timeout="200ms"))
+    with pytest.raises(QueryError, match=r"cannot look at the .*statement timeout") as raised:
+        collect(connection)
+    assert raised.value.hint == "raise --statement-timeout"
+    connection.close()
 
 
 def test_burns_no_transaction_id_and_holds_no_lock(shop: Database) -> None:
