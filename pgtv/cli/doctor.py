@@ -265,10 +265,13 @@ def _read_baseline(file: Path) -> frozenset[str]:
         raise UsageError(
             f"there is no baseline {file}", f"make one: pgtv doctor --write-baseline {file}"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except OSError as e:
+        raise UsageError(f"cannot read {file}: {e.strerror or e}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # no hint to write over it: it is somebody's file
         raise UsageError(
-            f"{file} is no baseline: {type(e).__name__}: {e}",
-            f"make one: pgtv doctor --write-baseline {file}",
+            f"{file} is neither a baseline nor a report of doctor in JSON",
+            "make a baseline: pgtv doctor --write-baseline FILE",
         ) from None
 
 

@@ -5,12 +5,14 @@ Exit codes: see pgtv.errors.Exit. Usage errors exit 3: click's own 2 would read 
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -101,6 +103,9 @@ def main(argv: Sequence[str] | None = None) -> Any:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code, prints errors without traceback."""
+    for name in ("stdout", "stderr"):  # closed by who started us (`>&-`): the exit code still tells
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name must print in any locale
             stream.reconfigure(errors="backslashreplace")
@@ -131,6 +136,13 @@ def run(argv: Sequence[str] | None = None) -> int:
         # the reader (head, less) went away; keep the interpreter from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.HEALTHY
+    except OSError as e:
+        if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or e.filename is not None:
+            return _unexpected(e)
+        # what is still buffered goes there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _say(f"cannot write to standard output: {e.strerror}", None)
+        return Exit.UNKNOWN
     except Exception as e:
         return _unexpected(e)
 

@@ -65,11 +65,25 @@ def connection_options(command: F) -> F:
             raise click.UsageError("-w and -W exclude each other")
         password = None
         if ask:
+            if not _has_terminal():
+                raise UsageError(
+                    "-W asks for a password, and there is no terminal to ask at",
+                    "use ~/.pgpass, PGPASSFILE or PGSERVICE",
+                )
             password = click.prompt("Password", hide_input=True, err=True)
         target = Target(dbname, host, port, user, password, role, statement_timeout, lock_timeout)
         return command(*args, target=target, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def _has_terminal() -> bool:
+    """Whether a password can be asked for without being shown, as getpass does it."""
+    try:
+        with Path("/dev/tty").open():
+            return True
+    except OSError:
+        return sys.stdin is not None and sys.stdin.isatty()
 
 
 def snapshot_option(command: F) -> F:

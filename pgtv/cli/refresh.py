@@ -92,6 +92,8 @@ def refresh(
             if one.hint:
                 click.echo(f"hint: {one.hint}", err=True)
 
+    if receipt:
+        _begin(receipt)
     ended = bring(
         target, snapshot, chosen, apply=apply_,
         pace=Pace(batch=batch, barrier_timeout=barrier_timeout, rate=max_rate), on_end=tell,
@@ -103,13 +105,20 @@ def refresh(
         "tviews": [_document(b) for b in ended],
     }
     if receipt:
-        receipt.touch(mode=0o600)
         receipt.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
     if fmt == "json":
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
     if not apply_ and any(b.differing for b in ended):
         click.echo("nothing was written; --apply does it", err=True)
     return exit_code(ended)
+
+
+def _begin(receipt: Path) -> None:
+    """Open the receipt before anything is written: rows cannot be taken back for want of a folder."""
+    try:
+        receipt.touch(mode=0o600)
+    except OSError as e:
+        raise UsageError(f"cannot write {receipt}: {e.strerror or e}") from None
 
 
 def _line(b: Brought) -> str:

@@ -37,6 +37,14 @@ def test_applied_all_is_equal_and_the_receipt_has_the_keys(shop: Database, tmp_p
     assert written["public.tv_product"]["batches"] > 1
 
 
+def test_a_receipt_that_cannot_be_written_stops_before_any_row(shop: Database) -> None:
+    shop.sql(DRIFT)
+    done = shop.pgtv("refresh", "--apply", "--receipt", "/nonexistent/receipt.json")
+    assert done.returncode == 3
+    assert done.stderr.startswith("pgtv: cannot write /nonexistent/receipt.json: No such file")
+    assert shop.sql("SELECT count(*) FROM public.tv_category WHERE pk_category = 1").strip() == "0"
+
+
 def test_as_the_owner_and_not_as_somebody_else(shop: Database) -> None:
     shop.sql(DRIFT)
     name = f"stranger_{shop.name}"

@@ -117,6 +117,44 @@ def test_a_server_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> N
     assert "hint: is the server up" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", ["--help", "doctor --list", "explain 42501"])
+def test_a_full_disk_is_no_defect(arguments: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pgtv", *arguments.split()], env=ENV, stdout=full,
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr == "pgtv: cannot write to standard output: No space left on device\n"
+
+
+def test_closed_streams_leave_the_exit_code() -> None:
+    command = f"{sys.executable} -m pgtv doctor --list >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], env=ENV, check=False).returncode == 0
+    command = f"{sys.executable} -m pgtv doctor --only nope >&-"
+    done = subprocess.run(["sh", "-c", command], env=ENV, check=False, capture_output=True)
+    assert (done.returncode, b"'nope'" in done.stderr) == (3, True)
+
+
+def test_a_password_is_asked_for_at_a_terminal_only() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pgtv", "status", "-W"], env=ENV, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "no terminal" in done.stderr and "getpass" not in done.stderr
+
+
+def test_a_file_that_is_no_baseline_is_not_to_be_written_over(tmp_path: Path) -> None:
+    for content in (b"", b"{}", b"[1]", b"\xff\x00", b"[" * 100_000):
+        file = tmp_path / "precious"
+        file.write_bytes(content)
+        done = pgtv("doctor", "--baseline", str(file))
+        assert done.returncode == 3
+        assert "neither a baseline nor a report" in done.stderr
+        assert f"--write-baseline {file}" not in done.stderr and "Error" not in done.stderr
+
+
 def test_no_traceback_unless_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
