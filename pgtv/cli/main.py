@@ -105,7 +105,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line; gives the exit code, prints errors without traceback."""
     for name in ("stdout", "stderr"):  # closed by who started us (`>&-`): the exit code still tells
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name must print in any locale
             stream.reconfigure(errors="backslashreplace")
