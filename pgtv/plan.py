@@ -112,11 +112,17 @@ def dumps(document: Plan | Receipt) -> str:
 
 
 def write(document: Plan | Receipt, path: Path) -> None:
-    """Write atomically, readable by the owner alone."""
-    partial = path.with_name(path.name + ".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(dumps(document), encoding="utf-8")
-    partial.replace(path)
+    """Write atomically, readable by the owner alone. Raises UsageError when it cannot be written."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device: never replaced
+            path.write_text(dumps(document), encoding="utf-8")
+            return
+        partial = path.with_name(path.name + ".partial")
+        partial.touch(mode=0o600)
+        partial.write_text(dumps(document), encoding="utf-8")
+        partial.replace(path)
+    except OSError as e:
+        raise UsageError(f"cannot write {path}: {e.strerror or e}") from None
 
 
 def load_plan(path: Path) -> Plan:
@@ -140,8 +146,10 @@ def load_receipt(path: Path) -> Receipt:
 def _load(path: Path, schema: str, what: str, hint: str) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as e:
-        raise UsageError(f"cannot read {what} {path}: {e}") from None
+    except OSError as e:
+        raise UsageError(f"cannot read {what} {path}: {e.strerror or e}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no text", hint) from None
     except json.JSONDecodeError as e:
         raise UsageError(f"{path} is not JSON: {e.msg} at line {e.lineno}", hint) from None
     if not isinstance(raw, dict) or raw.get("schema") != schema:

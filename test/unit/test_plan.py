@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def test_a_receipt_survives_its_file(tmp_path: Path) -> None:
     receipt = Receipt(plan, "now", "me", "pgtv", [Done(1, "SELECT 1;", "now", 1.5, 2, "done")])
     plans.write(receipt, tmp_path / "r.json")
     assert plans.load_receipt(tmp_path / "r.json") == receipt
+
+
+def test_what_cannot_be_written_is_told_and_no_device_is_replaced(tmp_path: Path) -> None:
+    receipt = Receipt(Plan("", "0", "", 0, "1", "current", ()), "", "me", "pgtv")
+    with pytest.raises(UsageError, match=r"cannot write .*: No such file"):
+        plans.write(receipt, tmp_path / "nowhere" / "receipt.json")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    plans.write(receipt, pipe)
+    assert b'"pgtv.receipt/1"' in os.read(reader, 1 << 16)
+    os.close(reader)
+    assert pipe.is_fifo()
 
 
 def test_the_same_work_is_the_same_whenever_it_was_planned() -> None:
