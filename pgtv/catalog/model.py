@@ -133,6 +133,7 @@ class Column:
     attnum: int
     not_null: bool = False
     collation: str | None = None
+    has_default: bool = False  # a default, an identity or a generated column fills it
 
 
 @dataclass(frozen=True)

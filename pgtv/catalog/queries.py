@@ -190,6 +190,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
        (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
             'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
             'attnum', a.attnum, 'not_null', a.attnotnull,
+            'has_default', a.atthasdef OR a.attidentity <> '',
             'collation', CASE WHEN a.attcollation <> t.typcollation THEN co.collname END)
             ORDER BY a.attnum)
           FROM pg_catalog.pg_attribute a

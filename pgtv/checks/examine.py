@@ -115,6 +115,10 @@ def _run(
         took = round((time.monotonic() - started) * 1000, 2)
         return Outcome(check, state, findings, reason, took)
 
+    blind = snapshot.gap("extension")
+    if blind and check.extension:
+        # one finding tells it: the checks that also run without the extension need to know as well
+        return ended(State.UNKNOWN, reason=f"could not see the extension: {blind.reason}")
     inapplicable = _inapplicable(check, snapshot)
     if inapplicable:
         return ended(State.NOT_APPLICABLE, reason=inapplicable)

@@ -39,6 +39,20 @@ def run(context: Context) -> Iterator[Finding]:
         if r.kind == "r" and r.name.startswith("tv_") and has_shape(context, r, r.name[3:])
     ]
     if not tables:
+        database = context.snapshot.server.database
+        yield context.finding(
+            f"(database {database})",
+            f"{EXTENSION} is not installed in {database}, and nothing of it is left there: there is "
+            "nothing to look at. A probe that points at the wrong database must not be green.",
+            title="Nothing to look at",
+            severity=Severity.UNKNOWN,
+            effect=Effect.NONE,
+            evidence=[{"database": database, "extension": "not installed"}],
+            remedy=Remedy(
+                note="Name another database with -d; where none has TVIEWs, --unknown-ok says that "
+                "this is fine.",
+            ),
+        )
         return
     names = tuple(t.qualified for t in tables)
     available = extension.default_version is not None

@@ -49,6 +49,8 @@ CHECK = Check(
     run=run,
     needs=("tviews", "counters"),
     where="primary",
+    # the counters stand in shared memory, which only a preloaded library has
+    consequence_of=("not-preloaded", "library-unloadable", "library-mismatch"),
     thresholds={"ms": Threshold(1000, "ms", "a second: readers notice")},
     provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_slow_refreshes"),
 )

@@ -73,13 +73,13 @@ def _unique(context: Context, tview: Tview, table: Relation) -> Iterator[Finding
 
 
 def _required(context: Context, tview: Tview, table: Relation) -> Iterator[Finding]:
-    """Columns that no definition fills and that must not be null."""
+    """Columns that neither the definition nor a default fills and that must not be null."""
     view = context.snapshot.by_oid.get(tview.view_oid)
     if view is None or not view.columns:
         return
     filled = {c.name for c in view.columns}
     for column in table.columns:
-        if column.not_null and column.name not in filled:
+        if column.not_null and not column.has_default and column.name not in filled:
             drop = f"ALTER TABLE {table.qualified} ALTER COLUMN {ident(column.name)} DROP NOT NULL;"
             yield _finding(
                 context, tview, table, column.name, "NOT NULL column that the definition lacks",

@@ -173,9 +173,13 @@ def test_dropped_extension_that_left_its_views(shop: Database) -> None:
     assert "missed" in shop.sql("SELECT data FROM public.tv_product WHERE fk_category = 1 LIMIT 1")
 
 
-def test_nothing_to_say_about_a_database_without_the_extension(empty: Database) -> None:
+def test_a_database_without_the_extension_is_unknown_and_nothing_else(empty: Database) -> None:
+    """A probe that points at the wrong database must not be green."""
     empty.sql("CREATE TABLE tv_guide (pk_guide bigint PRIMARY KEY, title text)")
-    assert above_info(empty) == []
+    (finding,) = look(empty).findings
+    assert (finding.check, finding.severity) == ("extension-missing", Severity.UNKNOWN)
+    assert empty.pgtv("doctor").returncode == 3
+    assert empty.pgtv("doctor", "--unknown-ok").returncode == 0
 
 
 def test_schema_only_restore(shop: Database) -> None:
