@@ -42,7 +42,8 @@ class Effect(StrEnum):
 class Remedy:
     """The cure, as data.
 
-    sql: statements that run in psql as they stand, in this order.
+    sql: statements that run in psql as they stand, in this order; names and literals in them are
+        escaped so that no format and no terminal changes them.
     command: the pgtv command that does the same (or that looks closer), or None.
     role: who may run it. locks: `MODE on relation`, as a test observed them in pg_locks.
     undo: how to take it back; None where it cannot be taken back.
@@ -58,6 +59,13 @@ class Remedy:
     undo: str | None = None
     note: str | None = None
     decide: str | None = None
+
+    def __post_init__(self) -> None:
+        from pgtv.pasted import pasteable
+
+        object.__setattr__(self, "sql", tuple(pasteable(s) for s in self.sql))
+        if self.undo and self.undo.rstrip().endswith(";"):
+            object.__setattr__(self, "undo", pasteable(self.undo))
 
 
 @dataclass(frozen=True)

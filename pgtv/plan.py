@@ -196,7 +196,7 @@ def script(plan: Plan) -> str:
                 "No SQL for psql alone: pgtv compares, writes what differs in batches and waits for "
                 "running writers. With --strategy rebuild this is one statement that readers wait for."
             )
-            lines.append(f"\\echo run: {_refresh(step)}")
+            lines.append(f"\\echo {_refresh(step)}")
         lines += step.statements
         lines += _comment(
             "undo: " + " ".join(step.undo) if step.undo else "undo: none, it cannot be taken back"
@@ -207,15 +207,27 @@ def script(plan: Plan) -> str:
 
 
 def _refresh(step: Step) -> str:
-    """The command that does a merge step, as one line without quotes that psql would read."""
-    names = " ".join(step.tviews)
-    return f"pgtv refresh {names} --apply".replace("'", "''").replace("\n", " ").replace("\r", " ")
+    """The command that does a merge step, quoted for the shell, and that once more for psql."""
+    import shlex
+
+    command = f"run: pgtv refresh {shlex.join(step.tviews)} --apply"
+    if "'" not in command:
+        return command
+    quoted = command.replace("\\", "\\\\").replace("'", "''")
+    return "'" + "".join(c if c.isprintable() else _for_psql(c) for c in quoted) + "'"
+
+
+def _for_psql(character: str) -> str:
+    """As psql reads it inside quotes: bytes in octal."""
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "replace"))
 
 
 def _comment(text: str) -> list[str]:
+    from pgtv.reports.layout import printable
+
     return [
         "-- " + line
-        for part in text.splitlines()
+        for part in printable(text).splitlines()
         for line in textwrap.wrap(part, 96, break_long_words=False, break_on_hyphens=False)
     ]
 

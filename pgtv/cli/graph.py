@@ -188,10 +188,16 @@ def impact(target: Target, source: Path | None, fmt: str, output: Path | None, n
     require_seen(snapshot)
     relation, column = resolve(snapshot, name)
     found = reached(snapshot, relation, column)
-    label = relation.qualified + (f".{column}" if column else "")
+    label = relation.qualified + (f".{_column(column)}" if column else "")
     text = render.impact_json if fmt == "json" else render.impact
     _write(text(found, snapshot, label), output)
     return Exit.HEALTHY
+
+
+def _column(name: str) -> str:
+    from pgtv.catalog.dialects.base import ident
+
+    return name if name.isidentifier() and name == name.lower() else ident(name)
 
 
 def _warn_of_cycles(snapshot: Snapshot, chosen: list[Tview]) -> int:
@@ -207,6 +213,9 @@ def _warn_of_cycles(snapshot: Snapshot, chosen: list[Tview]) -> int:
 
 
 def _write(text: str, output: Path | None) -> None:
+    from pgtv.reports.layout import printable
+
+    text = printable(text)  # JSON and Mermaid hold no control character; the others hold names
     if output is None:
         click.echo(text, nl=False)
         return

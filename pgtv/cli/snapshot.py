@@ -86,12 +86,15 @@ def show(file: Path, fmt: str, output: Path | None) -> int:
     """Show what the snapshot FILE holds (`-` is stdin)."""
     from pgtv.catalog import codec
     from pgtv.reports import snapshots
+    from pgtv.reports.layout import printable
 
     loaded = codec.load(file)
     write_output(
         codec.dumps(loaded)
         if fmt == "json"
-        else snapshots.render(loaded, "stdin" if str(file) == "-" else str(file), width()),
+        else printable(
+            snapshots.render(loaded, "stdin" if str(file) == "-" else str(file), width())
+        ),
         output,
     )
     return Exit.HEALTHY
@@ -112,6 +115,7 @@ def diff(target: Target, before: Path, after: Path | None, fmt: str, output: Pat
     from pgtv.catalog import codec
     from pgtv.catalog import diff as compare
     from pgtv.reports import snapshots
+    from pgtv.reports.layout import printable
 
     old = codec.load(before)
     new = codec.load(after) if after else look(target, None)
@@ -119,7 +123,7 @@ def diff(target: Target, before: Path, after: Path | None, fmt: str, output: Pat
     if fmt == "json":
         text = snapshots.dumps(snapshots.difference_document(found, old, new))
     else:
-        text = snapshots.render_difference(found, old, new, width())
+        text = printable(snapshots.render_difference(found, old, new, width()))
     write_output(text, output)
     if found.changes:
         return Exit.WARNING

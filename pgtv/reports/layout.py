@@ -16,6 +16,7 @@ from pgtv.catalog.model import Snapshot
 from pgtv.checks.examine import Examination, State
 from pgtv.errors import Exit
 from pgtv.finding import Effect, Finding, Severity
+from pgtv.pasted import pasteable
 
 FULL = 3  # findings of one check in one section that are shown whole
 SHORT = 10  # further ones that get a line each
@@ -188,7 +189,7 @@ def grant(layout: Layout) -> str | None:
     if "pg_monitor" in roles:
         roles = [r for r in roles if r not in _WITHIN_MONITOR]
     user = layout.examination.snapshot.server.user
-    return f"GRANT {', '.join(roles)} TO {ident(user)};" if roles and user else None
+    return pasteable(f"GRANT {', '.join(roles)} TO {ident(user)};") if roles and user else None
 
 
 def next_steps(layout: Layout) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pgtv.checks.examine import State
 from pgtv.errors import Exit
 from pgtv.finding import Finding, Severity
+from pgtv.pasted import pasteable
 from pgtv.reports import layout as lay
 from pgtv.reports.layout import Layout
 
@@ -53,7 +54,7 @@ def _perfdata(layout: Layout) -> Iterator[str]:
 
 def _long_text(layout: Layout) -> Iterator[str]:
     lines = [
-        _safe(line) for f in layout.examination.causes if f.severity is not Severity.INFO
+        line for f in layout.examination.causes if f.severity is not Severity.INFO
         for line in _of(f)
     ]  # fmt: skip
     yield from lines[:_LONG]
@@ -62,9 +63,11 @@ def _long_text(layout: Layout) -> Iterator[str]:
 
 
 def _of(finding: Finding) -> Iterator[str]:
-    yield f"{finding.severity.upper()} {finding.check} {finding.object}: {finding.detail}"
+    yield _safe(f"{finding.severity.upper()} {finding.check} {finding.object}: {finding.detail}")
     for statement in finding.remedy.sql if finding.remedy else ():
-        yield f"  {statement}"
+        sql = lay.printable(pasteable(statement, also="|"))
+        # each line by itself: joined, a comment would swallow what follows it
+        yield from ["(its cure holds a `¦`: pgtv doctor)"] if "|" in sql else sql.splitlines()
 
 
 def _safe(text: str) -> str:
