@@ -46,6 +46,8 @@ def render(
         if r.state in (State.EQUAL, State.SKIPPED) and verbosity < 0:
             continue
         head, *rest = map(printable, _result(r, broad, verbosity))
+        if verbosity < 0:
+            head, rest = head + (f"  {r.reason}" if r.reason else ""), []
         shown = click.style(head, fg=_COLOR[r.state]) if color and r.state in _COLOR else head
         lines += [shown, *rest]
     lines += ["", *_foot(results, not_recorded, verbosity)]
@@ -81,7 +83,7 @@ def _result(r: Result, broad: int, verbosity: int) -> Iterator[str]:
 def _numbers(r: Result) -> str:
     parts = []
     if r.rows is not None:
-        parts.append(f"{r.rows:,} rows")
+        parts.append(f"{r.rows:,} {'row' if r.rows == 1 else 'rows'}")
         parts.append(f"{r.seconds:.1f} s" + (" (earlier)" if r.resumed else ""))
     for n, kind in ((r.missing, "missing"), (r.extra, "extra"), (r.changed, "changed")):
         if n:

@@ -132,6 +132,8 @@ def test_formats(shop: Database) -> None:
     assert shop.pgtv("verify", "--exit-zero").returncode == 0
     assert shop.pgtv("verify", "--sample", "0").returncode == 3
     assert shop.pgtv("verify", "--limit", "0", "-q").stdout.count("DIFFERS") == 2
+    *quiet, _, _ = shop.pgtv("verify", "-q").stdout.splitlines()
+    assert [line.split()[0] for line in quiet] == ["DIFFERS", "DIFFERS"], quiet
 
 
 def test_without_the_privilege_it_is_unknown(shop: Database) -> None:
