@@ -65,6 +65,7 @@ def _event_triggers_off(context: Context) -> Iterator[Finding]:
             f"In {who}, no event trigger fires: a drop that cascades to a TVIEW leaves a "
             "registration that points nowhere.",
             key="event_triggers",
+            title="Event triggers are switched off",
             severity=Severity.WARNING,
             effect=Effect.RISK,
             evidence=[{"setting": "event_triggers", "value": setting.value, "for": who}],
