@@ -83,6 +83,8 @@ def refresh(
     chosen = with_dependents(snapshot, select(snapshot, tviews, exclude))
     left_out = {t.label for t in select(snapshot, exclude, ())} if exclude else set()
     chosen = [t for t in chosen if t.label not in left_out]
+    if not chosen:
+        click.echo("there is no TVIEW to refresh", err=True)
     if strategy == "rebuild":
         return _rebuild(target, snapshot, chosen, apply_)
 

@@ -34,11 +34,11 @@ def render(
     lines = []
     if verbosity >= 0:
         server = snapshot.server
-        modes = ", ".join(sorted({r.mode for r in results})) or "nothing"
+        modes = ", ".join(sorted({r.mode for r in results}))
         lines += [
             f"{server.database} on {server.host}:{server.port} · PostgreSQL {server.version}"
-            f" · {modes}, one snapshot a TVIEW",
-            "",
+            + (f" · {modes}, one snapshot a TVIEW" if modes else ""),
+            *([""] if modes else []),
         ]
     broad = max((len(r.tview) for r in results), default=0)
     broad = min(broad, max(20, width - 50))

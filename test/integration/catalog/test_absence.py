@@ -32,6 +32,8 @@ def test_database_without_the_extension(empty: Database) -> None:
     assert snapshot.tviews == snapshot.extension.leftovers == snapshot.gaps == ()
     assert snapshot.extension.default_version  # what CREATE EXTENSION would install
     assert "is not installed" in empty.pgtv("status").stdout
+    assert empty.pgtv("refresh").stderr == "there is no TVIEW to refresh\n"
+    assert "0 TVIEWs: nothing to verify" in empty.pgtv("verify").stdout
     no_defect(empty)
 
 
