@@ -112,7 +112,7 @@ def refresh(
         click.echo(json.dumps(document, ensure_ascii=False, indent=2))
     if not apply_ and any(b.differing for b in ended):
         click.echo("nothing was written; --apply does it", err=True)
-    return exit_code(ended)
+    return exit_code(ended) if snapshot.extension.installed else Exit.UNKNOWN
 
 
 def _begin(receipt: Path) -> None:

@@ -119,7 +119,8 @@ def verify(
     write_output(_render(snapshot, results, not_recorded, fmt, output, verbosity), output)
     from pgtv.rows.result import exit_code
 
-    code = exit_code(results)
+    # a probe that points at the wrong database must not be green
+    code = exit_code(results) if snapshot.extension.installed else Exit.UNKNOWN
     if exit_zero or (unknown_ok and code is Exit.UNKNOWN):
         return Exit.HEALTHY
     return code

@@ -54,7 +54,7 @@ def build(
         for table in refreshes:
             refreshed.setdefault(table, set()).add(finding.id)
         if statements and (not phases or phase in phases):
-            steps.append(_step(finding, phase, statements))
+            steps.append(_step(finding, phase, statements, whole=not refreshes))
     if refreshed and (not phases or "rows" in phases):
         steps += list(_row_steps(refreshed, dialect, graph, rebuild=rebuild))
     return Plan(
@@ -116,7 +116,8 @@ def _split(
     return statements, tuple(labels[s] for s in finding.remedy.sql if s in labels)
 
 
-def _step(finding: Finding, phase: str, statements: tuple[str, ...]) -> Step:
+def _step(finding: Finding, phase: str, statements: tuple[str, ...], *, whole: bool) -> Step:
+    """A step of a remedy; `whole`: no refresh was taken out of it, so its note still holds."""
     remedy = finding.remedy
     assert remedy
     return Step(
@@ -125,10 +126,10 @@ def _step(finding: Finding, phase: str, statements: tuple[str, ...]) -> Step:
         statements=statements,
         cures=(finding.id,),
         role=remedy.role,
-        locks=remedy.locks,
+        locks=tuple(x for x in remedy.locks if not x.endswith("(the refresh)")),
         # only statements can be run again; words are for people
         undo=(remedy.undo,) if remedy.undo and remedy.undo.rstrip().endswith(";") else None,
-        note=remedy.note,
+        note=remedy.note if whole else None,
         tviews=finding.affects,
     )
 

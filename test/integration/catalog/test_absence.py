@@ -34,6 +34,8 @@ def test_database_without_the_extension(empty: Database) -> None:
     assert "is not installed" in empty.pgtv("status").stdout
     assert empty.pgtv("refresh").stderr == "there is no TVIEW to refresh\n"
     assert "0 TVIEWs: nothing to verify" in empty.pgtv("verify").stdout
+    for command in ("doctor", "verify", "refresh"):
+        assert empty.pgtv(command).returncode == 3, "a probe at the wrong database is not green"
     no_defect(empty)
 
 
