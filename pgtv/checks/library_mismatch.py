@@ -25,7 +25,7 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.versions import newer, required_revision
+from pgtv.checks.versions import newer, required_revision, update
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -71,10 +71,9 @@ def _update(context: Context) -> Remedy:
             note=f"The library is newer than the SQL files beside it: install the whole package of "
             f"{extension.library_version}, then run {context.dialect.update_extension()}"
         )
-    return Remedy(
-        sql=("SET lock_timeout = '2s';", context.dialect.update_extension()),
-        role=f"owner of the extension ({extension.owner})",
-        note="In each database that has the extension. It re-registers TVIEWs, and leaves rows alone.",
+    return update(
+        context,
+        "In each database that has the extension. It re-registers TVIEWs, and leaves rows alone.",
     )
 
 

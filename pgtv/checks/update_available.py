@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.versions import newer
+from pgtv.checks.versions import newer, update
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -31,10 +31,8 @@ def run(context: Context) -> Iterator[Finding]:
         f"(extension {EXTENSION})",
         f"{extension.default_version} is on this server, {extension.version} in this database.",
         evidence=[{"installed": extension.version, "available": extension.default_version}],
-        remedy=Remedy(
-            sql=("SET lock_timeout = '2s';", context.dialect.update_extension()),
-            role=f"owner of the extension ({extension.owner})",
-            note="It re-registers TVIEWs where needed. There is no way back but a backup.",
+        remedy=update(
+            context, "It re-registers TVIEWs where needed. There is no way back but a backup."
         )
         if context.dialect.acts
         else Remedy(note="This release cannot be updated in place: see the upgrade guide."),

@@ -6,6 +6,7 @@ import re
 
 from pgtv.catalog.dialects.registering import REVISIONS
 from pgtv.checks.declare import Context
+from pgtv.finding import Remedy
 
 
 def required_revision(context: Context) -> int | None:
@@ -22,3 +23,14 @@ def _numbers(version: str | None) -> list[int]:
     # a release without a beta suffix comes after all its betas
     found = [int(n) for n in re.findall(r"\d+", version or "")[:6]]
     return found if len(found) > 3 else [*found, 10**9]
+
+
+def update(context: Context, note: str) -> Remedy:
+    """The update of the extension in this database; a release may change the tables of TVIEWs."""
+    labels = ", ".join(t.label for t in context.snapshot.tviews)
+    return Remedy(
+        sql=("SET lock_timeout = '2s';", context.dialect.update_extension()),
+        role=f"owner of the extension ({context.snapshot.extension.owner})",
+        locks=(f"ACCESS EXCLUSIVE on {labels}",) if labels else (),
+        note=note,
+    )

@@ -94,6 +94,9 @@ def _shell(block: Block, database: Database, folder: Path) -> None:
     expected = int(block.attributes.get("exit", 0))
     env = database.server.env(database.name)
     # the command under test, not one that happens to be installed
+    env["COLUMNS"] = (
+        "100"  # what pgtv lays out for when there is no terminal; runners set their own
+    )
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     seen = ""
     for number, (command, output) in enumerate(parsed):

@@ -10,7 +10,7 @@ import pytest
 from servers import REAL_MAJORS, Database, require_real
 
 from pgtv.checks.examine import examine
-from pgtv.checks.registry import all_checks
+from pgtv.checks.registry import select
 from pgtv.cluster.server import Server, new_server, run_as
 from pgtv.finding import Finding, Severity
 from pgtv.rows.doctor import findings
@@ -87,7 +87,9 @@ def load(bank: Database, transactions: int) -> Iterator[subprocess.Popen[str]]:
 
 
 def alarms(bank: Database) -> list[Finding]:
-    examination = examine(bank.snapshot(), all_checks().values())
+    """What doctor says above info, but for waits: on a busy machine pgbench's rows are waited for."""
+    checks = select(skip=("lock-wait",))
+    examination = examine(bank.snapshot(), checks)
     return [f for f in examination.findings if f.severity is not Severity.INFO]
 
 
