@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pgtv.catalog.dialects.base import EXTENSION, ident
@@ -90,10 +90,33 @@ def _groups(
     causes: Iterable[Finding], severities: tuple[Severity, ...], effects: tuple[Effect, ...]
 ) -> tuple[tuple[str, tuple[Finding, ...]], ...]:
     found: dict[str, list[Finding]] = {}
-    for finding in causes:  # worst first already
-        if finding.severity in severities and finding.effect in effects:
-            found.setdefault(finding.check, []).append(finding)
+    chosen = [f for f in causes if f.severity in severities and f.effect in effects]
+    for finding in _together(chosen):  # worst first already
+        found.setdefault(finding.check, []).append(finding)
     return tuple((check, tuple(group)) for check, group in found.items())
+
+
+def _together(findings: Iterable[Finding]) -> list[Finding]:
+    """Checks that could not look for one and the same reason, told once with their names."""
+    blind: dict[tuple[str, tuple[str, ...]], list[Finding]] = {}
+    for finding in findings:
+        if finding.severity is Severity.UNKNOWN and finding.object == "(check)":
+            blind.setdefault((finding.detail, finding.needs), []).append(finding)
+    told = []
+    for finding in findings:
+        same = blind.get((finding.detail, finding.needs), [])
+        if len(same) < 2 or finding not in same:
+            told.append(finding)
+        elif finding is same[0]:
+            names = ", ".join(f.check for f in same)
+            told.append(
+                replace(
+                    finding,
+                    object=f"({len(same)} checks)",
+                    detail=f"{finding.detail}. So {len(same)} checks say nothing: {names}.",
+                )
+            )
+    return told
 
 
 def heading(layout: Layout) -> str:
