@@ -21,15 +21,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.definitions import definitions
 from pgtv.checks.expected import read_kinds
 from pgtv.definitions.reads import WHOLE
 from pgtv.finding import Effect, Finding, Remedy, Severity
-from pgtv.graph.lineage import lineages
 
 
 def run(context: Context) -> Iterator[Finding]:
     snapshot = context.snapshot
-    by_reader = {found.reader: found for found in lineages(snapshot)}
+    by_reader = definitions(context).by_reader
     for tview in snapshot.tviews:
         lineage = by_reader.get(tview.table_oid)
         if lineage is None or lineage.reads is None or not isinstance(tview.plan, dict):
