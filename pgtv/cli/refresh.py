@@ -159,12 +159,7 @@ def _rebuild(target: Target, snapshot: Snapshot, chosen: list[Tview], apply_: bo
 
     dialect = named(snapshot.extension.generation)
     graph = edges(snapshot)
-    covered: set[str] = set()
-    statements = []
-    for tview in chosen:
-        if tview.label not in covered:
-            statements.append(dialect.refresh(tview.label))
-            covered |= {t.label for t in graph.affected([tview.table_oid])}
+    statements = [dialect.refresh(t.label) for t, _ in graph.covering(chosen)]
     if not apply_:
         click.echo("\n".join(["SET lock_timeout = '2s';", *statements]))
         return Exit.WARNING

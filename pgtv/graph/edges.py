@@ -36,6 +36,27 @@ class Edges:
         """The TVIEWs that a wrong or unreachable relation among `oids` reaches, nearest first."""
         return [self.tviews[o] for o in self.downstream(oids) if o in self.tviews]
 
+    def in_order(self, tviews: Iterable[Tview]) -> list[Tview]:
+        """Upstream before downstream: who reads more TVIEWs comes later."""
+        return sorted(
+            tviews,
+            key=lambda t: (sum(o in self.tviews for o in self.upstream([t.table_oid])), t.label),
+        )
+
+    def covering(self, tviews: Iterable[Tview]) -> list[tuple[Tview, list[Tview]]]:
+        """Those of `tviews` that none before reaches, upstream first, each with all that it reaches.
+
+        What is done to one with its dependents has then been done to all.
+        """
+        found: list[tuple[Tview, list[Tview]]] = []
+        covered: set[int] = set()
+        for tview in self.in_order(tviews):
+            if tview.table_oid not in covered:
+                reached = self.affected([tview.table_oid])
+                covered.update(t.table_oid for t in reached)
+                found.append((tview, reached))
+        return found
+
 
 def _walk(next_of: dict[int, frozenset[int]], oids: Iterable[int]) -> list[int]:
     queue = deque(dict.fromkeys(oids))

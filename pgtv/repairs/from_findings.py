@@ -138,13 +138,9 @@ def _row_steps(
     refreshed: dict[str, set[str]], dialect: Dialect, graph: Edges, *, rebuild: bool
 ) -> Iterator[Step]:
     """One step for each TVIEW that no other step reaches, upstream first; dependents with it."""
-    by_label = {t.label: t for t in graph.tviews.values()}
-    covered: set[str] = set()
-    for label in _upstream_first(refreshed, graph):
-        if label in covered:
-            continue
-        reached = tuple(t.label for t in graph.affected([by_label[label].table_oid]))
-        covered.update(reached)
+    wanted = [t for t in graph.tviews.values() if t.label in refreshed]
+    for tview, below in graph.covering(wanted):
+        label, reached = tview.label, tuple(t.label for t in below)
         cures = {f for r in reached for f in refreshed.get(r, ())}
         yield Step(
             phase="rows",
@@ -158,12 +154,6 @@ def _row_steps(
             tviews=reached,
             merge=not rebuild,
         )
-
-
-def _upstream_first(labels: Iterable[str], graph: Edges) -> list[str]:
-    by_label = {t.label: t.table_oid for t in graph.tviews.values()}
-    wanted = [x for x in labels if x in by_label]
-    return sorted(wanted, key=lambda x: (len(graph.upstream([by_label[x]])), x))
 
 
 def _merged(steps: Iterable[Step]) -> Iterator[Step]:

@@ -52,15 +52,7 @@ def with_dependents(snapshot: Snapshot, tviews: Iterable[Tview]) -> list[Tview]:
     """`tviews` and all that read them, each after those that it reads."""
     graph = edges(snapshot)
     reached = {t.table_oid: t for t in graph.affected([t.table_oid for t in tviews])}
-    return in_order(graph, reached.values())
-
-
-def in_order(graph: Edges, tviews: Iterable[Tview]) -> list[Tview]:
-    """Upstream before downstream: who reads more TVIEWs comes later."""
-    return sorted(
-        tviews,
-        key=lambda t: (sum(o in graph.tviews for o in graph.upstream([t.table_oid])), t.label),
-    )
+    return graph.in_order(reached.values())
 
 
 def bring(
