@@ -29,7 +29,7 @@ WITH RECURSIVE tview AS (
       SELECT 1 FROM pg_catalog.unnest(v.reloptions) o
       WHERE o ~* '^security_invoker=(t(r(ue?)?)?|on|y(es?)?|1)$') THEN w.inside
       ELSE v.relowner END AS role) i
-), read_column AS (
+), read_column AS MATERIALIZED (
   SELECT DISTINCT d.refobjid AS relation, d.refobjsubid AS attnum
   FROM pg_catalog.pg_rewrite r
   JOIN pg_catalog.pg_depend d
@@ -68,7 +68,8 @@ LEFT JOIN LATERAL (
                pg_catalog.has_column_privilege(n.role, c.oid, b.attnum, 'SELECT') AS allowed
           FROM read_column k
           JOIN pg_catalog.pg_attribute b ON b.attrelid = k.relation AND b.attnum = k.attnum
-         WHERE k.relation = n.relation AND NOT b.attisdropped) x
+         WHERE k.relation = n.relation AND NOT b.attisdropped
+           AND NOT a.whole) x  -- in here, so that columns are looked at only where it matters
 ) k ON NOT a.whole
 UNION ALL
 SELECT DISTINCT r.rolname::text, 0::int8, w.reader::int8,
