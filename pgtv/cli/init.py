@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 def init(target: Target, apply: bool, drop: bool) -> int:
     """Show, make or drop the schema pgtv.
 
-    It keeps when which TVIEW was verified, and with what result. Nothing else creates it, and every
-    command that looks works without it. Without --apply nothing is written: the SQL is printed as it
-    would run, and runs in psql as it stands.
+    It keeps when which TVIEW was verified and with what result, which triggers are disabled until
+    when and what their states were, and which prepared transactions pgtv ended. Nothing else creates
+    it, and every command that looks works without it. An older version is brought to this one.
+    Without --apply nothing is written: the SQL is printed as it would run, and runs in psql as it
+    stands.
     """
     from pgtv.rows.state import script
 
@@ -35,9 +37,7 @@ def init(target: Target, apply: bool, drop: bool) -> int:
             return _standing(connection, found, apply)
         text = script("install")
         if not apply:
-            click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
-            click.echo("nothing was written; pgtv init --apply runs this", err=True)
-            return Exit.HEALTHY
+            return _show(text)
         _refuse_standby(connection)
         _transaction(connection, text)
         click.echo("made the schema pgtv")
@@ -45,8 +45,9 @@ def init(target: Target, apply: bool, drop: bool) -> int:
 
 
 def _standing(connection: psycopg.Connection[Any], found: dict[str, Any], apply: bool) -> int:
-    """The schema is there: say whose it is, and take a restored copy as this database's own."""
-    from pgtv.rows.state import ADOPT, VERSION
+    """The schema is there: say whose it is, bring an older version to this one, and take a restored
+    copy as this database's own."""
+    from pgtv.rows.state import ADOPT, VERSION, upgrade
 
     if found["version"] is None:
         raise NotPossible(
@@ -58,17 +59,31 @@ def _standing(connection: psycopg.Connection[Any], found: dict[str, Any], apply:
             f"the schema pgtv has version {found['version']}, this pgtv knows {VERSION}",
             "use the newer pgtv",
         )
-    if found["here"]:
-        click.echo(f"the schema pgtv is there, version {found['version']}, owner {found['owner']}")
+    if found["here"] and found["version"] == VERSION:
+        click.echo(f"the schema pgtv is there, version {VERSION}, owner {found['owner']}")
         return Exit.HEALTHY
-    click.echo("-- the schema pgtv was restored from another server or database", err=True)
+    text = upgrade(found["version"])
+    if text and not found["mine"]:  # what is new belongs to the schema's owner, whoever runs this
+        text = f"SET LOCAL ROLE {found['owner']};\n{text}"
+    if not found["here"]:
+        click.echo("-- the schema pgtv was restored from another server or database", err=True)
+        text += ADOPT
     if not apply:
-        click.echo(ADOPT)
-        click.echo("nothing was written; pgtv init --apply runs this", err=True)
-        return Exit.HEALTHY
+        return _show(text)
     _refuse_standby(connection)
-    _transaction(connection, ADOPT)
-    click.echo("the schema pgtv now belongs to this database; old records stay and do not count")
+    _transaction(connection, text)
+    if found["version"] != VERSION:
+        click.echo(f"the schema pgtv went from version {found['version']} to {VERSION}")
+    if not found["here"]:
+        click.echo(
+            "the schema pgtv now belongs to this database; old records stay and do not count"
+        )
+    return Exit.HEALTHY
+
+
+def _show(text: str, command: str = "pgtv init --apply") -> int:
+    click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
+    click.echo(f"nothing was written; {command} runs this", err=True)
     return Exit.HEALTHY
 
 
@@ -81,9 +96,7 @@ def _drop(connection: psycopg.Connection[Any], found: dict[str, Any] | None, app
     if found["version"] is None:
         raise NotPossible("there is a schema pgtv that pgtv did not make", "it is left alone")
     if not apply:
-        click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + DROP + "COMMIT;")
-        click.echo("nothing was written; pgtv init --drop --apply runs this", err=True)
-        return Exit.HEALTHY
+        return _show(DROP, "pgtv init --drop --apply")
     _refuse_standby(connection)
     _transaction(connection, DROP)
     click.echo("dropped the schema pgtv")

@@ -1,4 +1,4 @@
-"""The schema `pgtv`: when which TVIEW was verified. Only `pgtv init` creates it."""
+"""The schema `pgtv`: what has to outlive a run. Only `pgtv init` creates it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pgtv.session import Target, connect
 if TYPE_CHECKING:
     import psycopg
 
-VERSION = 1
+VERSION = 2  # of sql/state/install.sql; sql/state/upgrade-N-M.sql lead there
 KEPT = 100  # records a TVIEW; older ones are deleted as new ones are written
 
 # One row where the schema stands; nothing else is assumed of it.
@@ -29,6 +29,7 @@ FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
 
 STANDING = """
 SELECT i.version, n.nspowner::pg_catalog.regrole::text AS owner,
+       n.nspowner = CURRENT_USER::pg_catalog.regrole AS mine,
        i.system_identifier = c.system_identifier::text AND i.database_oid = d.oid AS here
 FROM pgtv.installation i
 JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
@@ -71,6 +72,11 @@ def script(name: str = "install") -> str:
         if path.exists():
             return path.read_text(encoding="utf-8")
     raise NotPossible(f"sql/state/{name}.sql is not part of this installation")
+
+
+def upgrade(version: int) -> str:
+    """The statements that lead from `version` of the schema to this one's."""
+    return "".join(script(f"upgrade-{v}-{v + 1}") for v in range(version, VERSION))
 
 
 def record(target: Target, results: Sequence[Result]) -> str | None:
