@@ -13,6 +13,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from pgtv.catalog.dialects.base import EXTENSION
+
 RELEASE = "0.1.0-beta.34"  # the release that pgtv is developed against
 
 
@@ -42,6 +44,27 @@ def plain(major: int | None = None) -> Path | None:
         if found and (major is None or version(found) == major):
             return found
     return None
+
+
+def extended(major: int) -> Path | None:
+    """Binaries of `major` that have the extension: the cache's, else an installation's; or None."""
+    if found := real(major):
+        return found
+    for candidate in _system():
+        if _checked(candidate) and version(candidate) == major and _has_extension(candidate):
+            return candidate
+    return None
+
+
+def _has_extension(binaries: Path) -> bool:
+    asked = subprocess.run(
+        [str(binaries / "bin" / "pg_config"), "--sharedir"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    control = (
+        Path(asked.stdout.strip() or binaries / "share") / "extension" / f"{EXTENSION}.control"
+    )
+    return control.exists()
 
 
 def version(binaries: Path) -> int:

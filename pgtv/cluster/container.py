@@ -1,4 +1,4 @@
-"""A throwaway PostgreSQL in a container: start, stop, kill; the verbs of a local server.
+"""A throwaway PostgreSQL in a container: the verbs of a local server, and bounds that are real.
 
 Any image works that takes the variables of the well-known `postgres` images and starts a server on
 port 5432; `tools/make-image` makes one with the extension inside. The server is reachable on the
@@ -8,23 +8,26 @@ loopback interface only, over TCP and with a password, as a database of an appli
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
-import time
+import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pgtv.cluster.binaries import RELEASE
+from pgtv.cluster.reaper import Reaper, of_container
+from pgtv.cluster.verbs import Can, Verbs
 from pgtv.errors import ClusterError
-
-if TYPE_CHECKING:
-    import psycopg
 
 IMAGE = f"pgtv-postgres:18-{RELEASE}"
 HOST = "127.0.0.1"
 PORT = 5432  # inside; outside the engine chooses one
 START_TIMEOUT = 120.0
+ROOM = "/room"  # the small disk
 
 # testcontainers would start a second container that removes the first; ours is removed on leaving. And
 # it would take a machine without init for a container and connect to the bridge's address.
@@ -35,11 +38,13 @@ _ENVIRONMENT = {
 
 
 @dataclass
-class Container:
+class Container(Verbs):
     """One container with one server. Use as a context manager: leaving it removes the container.
 
     settings: as postgresql.conf would have them. options: further arguments of the engine's `run`, such
-    as `mem_limit`. password: made up for each container unless given.
+    as `mem_limit`. password: made up for each container unless given. small: a disk of its own of so
+    many MiB, and what lies on it: `data` or `nothing` (folders made by `room_folder`). keep: stop it
+    and leave it there.
     """
 
     image: str = IMAGE
@@ -47,9 +52,23 @@ class Container:
     options: Mapping[str, Any] = field(default_factory=dict)
     superuser: str = "postgres"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    small: tuple[int, str] | None = None
+    keep: bool = False
     handle: Any = field(default=None, init=False)
+    _reaper: Reaper | None = field(default=None, init=False, repr=False)
+    _passwords: Path | None = field(default=None, init=False, repr=False)
+    _network: Any = field(default=None, init=False, repr=False)
 
-    def start(self) -> Container:
+    def __post_init__(self) -> None:
+        self.place = "/tmp"  # noqa: S108 (inside the container)
+        self.cannot = {
+            Can.STANDBY: "standbys are made by the local provider only",
+            Can.BACKUP: "base backups are taken by the local provider only",
+            Can.BACKEND_MEMORY: "a container's memory is bounded as a whole",
+            Can.OTHER_BINARIES: "an image has the binaries of one release",
+        }
+
+    def start(self, wait: bool = True) -> Container:
         """Start a new container, or the one that was stopped, and wait until it answers.
 
         Raises ClusterError when there is no engine or no such image, and with the server's log when
@@ -68,7 +87,8 @@ class Container:
         except Exception as e:  # the engine's library has no common base for its errors
             self.destroy()
             raise ClusterError(f"the container did not start: {e}") from e
-        self.wait_ready()
+        if wait:
+            self.wait_ready(START_TIMEOUT)
         return self
 
     def _run(self) -> None:
@@ -76,19 +96,28 @@ class Container:
             os.environ.setdefault(name, value)
         from testcontainers.core.container import DockerContainer
 
+        options = dict(self.options)
+        if self.small:
+            options["tmpfs"] = {ROOM: f"size={self.small[0]}m,mode=1777"}
         self.handle = (
-            DockerContainer(self.image, **self.options)
+            DockerContainer(self.image, **options)
             .with_env("POSTGRES_PASSWORD", self.password)
             .with_env("POSTGRES_USER", self.superuser)
             .with_command([part for k, v in self.settings.items() for part in ("-c", f"{k}={v}")])
         )
+        if self.small and self.small[1] == "data":
+            self.handle.with_env("PGDATA", f"{ROOM}/data")
         self.handle.ports = {f"{PORT}/tcp": (HOST, None)}
         self.handle.start()
+        self._reaper = of_container(str(self._container().id))
+
+    def _container(self) -> Any:
+        return self.handle.get_wrapped_container()
 
     @property
     def port(self) -> int:
         """The port on the loopback interface; another one after each start."""
-        container = self.handle.get_wrapped_container()
+        container = self._container()
         container.reload()
         bindings = container.ports.get(f"{PORT}/tcp")
         if not bindings:
@@ -103,62 +132,147 @@ class Container:
             host=HOST, port=self.port, dbname=database, user=user or self.superuser
         )
 
-    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
-        """A plain connection in autocommit, for tests and drills."""
-        import psycopg
+    def env(self, database: str = "postgres", user: str | None = None) -> dict[str, str]:
+        if self._passwords is None:
+            descriptor, name = tempfile.mkstemp(prefix="pgtv-")
+            os.write(descriptor, f"{HOST}:*:*:*:{self.password}\n".encode())
+            os.close(descriptor)
+            self._passwords = Path(name)
+        return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {
+            "PGPASSFILE": str(self._passwords), "PGHOST": HOST, "PGPORT": str(self.port),
+            "PGUSER": user or self.superuser, "PGDATABASE": database,
+        }  # fmt: skip
 
-        return psycopg.connect(self.conninfo(database), password=self.password, autocommit=True)
+    def program(self, name: str, *args: str, timeout: float = 300, **kw: Any) -> str:
+        """Run a program inside the container; `input` goes there as a file."""
+        given: str | None = kw.get("input")
+        if given is not None:
+            self._put("input", given)
+        quoted = '"$0" "$@"' + (" </tmp/input" if given is not None else "")
+        code, (out, err) = self._container().exec_run(
+            ["sh", "-c", quoted, name, *args],
+            environment={
+                "PGHOST": HOST, "PGPASSWORD": self.password,
+                "PGUSER": kw.get("user") or self.superuser,
+                "PGDATABASE": kw.get("database", "postgres"),
+            },
+            demux=True,
+        )  # fmt: skip
+        if code:
+            said = (err or b"").decode(errors="replace").strip()[-2000:]
+            raise ClusterError(f"{name} failed ({code}): {said}")
+        return (out or b"").decode(errors="replace")
 
-    def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
-        """Wait until a login succeeds. Raises ClusterError with the server's log."""
-        import psycopg
+    def _put(self, name: str, text: str) -> None:
+        archive, data = io.BytesIO(), text.encode()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+        self._container().put_archive("/tmp", archive.getvalue())  # noqa: S108
 
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                self.connect().close()
-                return
-            except psycopg.OperationalError as e:
-                if time.monotonic() > deadline:
-                    raise ClusterError(
-                        f"the container did not answer in {timeout:.0f} s: {e}\n"
-                        f"{self.log_text()[-3000:]}"
-                    ) from None
-            time.sleep(0.1)
+    def stop(self, mode: str = "fast", timeout: float = 30) -> None:
+        """Stop the server by mode; SIGKILL after `timeout` seconds."""
+        signals = {"smart": "TERM", "fast": "INT", "immediate": "QUIT"}
+        container = self._container()
+        container.kill(signals[mode])
+        try:
+            container.wait(timeout=timeout)
+        except Exception:  # a timeout of the HTTP library below
+            container.kill("KILL")
+            container.wait(timeout=timeout)
 
-    def stop(self, timeout: int = 30) -> None:
-        """Stop the server by the image's own signal; SIGKILL after `timeout` seconds."""
-        self.handle.get_wrapped_container().stop(timeout=timeout)
+    def kill(self) -> None:
+        """SIGKILL to the postmaster: that ends the container, its data stay."""
+        container = self._container()
+        container.kill("KILL")
+        container.wait(timeout=30)
 
-    def kill(self, signal: str = "KILL") -> None:
-        """Send a signal to the postmaster; SIGKILL ends the container, its data stay."""
-        self.handle.get_wrapped_container().kill(signal)
+    def kill_backend(self, pid: int) -> None:
+        self.program("sh", "-c", f"kill -9 {int(pid)}")
+
+    def configure(self, settings: Mapping[str, str]) -> None:
+        """Settings count from the next reload or start, as ALTER SYSTEM writes them."""
+        from psycopg import sql
+
+        with self.connect() as connection:
+            for name, value in settings.items():
+                connection.execute(
+                    sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value)
+                )
+
+    def reload(self) -> None:
+        self._container().kill("HUP")
+
+    def room_folder(self, name: str) -> str:
+        self.program("mkdir", "-m", "700", f"{ROOM}/{name}")
+        return f"{ROOM}/{name}"
+
+    def fill_disk(self) -> None:
+        # dd says that the disk is full, which is what was wanted
+        self.program("sh", "-c", f"dd if=/dev/zero of={ROOM}/ballast bs=64k 2>/dev/null; :")
+
+    def free_disk(self) -> None:
+        self.program("rm", "-f", f"{ROOM}/ballast")
+
+    def cut_network(self) -> None:
+        container = self._container()
+        container.reload()
+        name = next(iter(container.attrs["NetworkSettings"]["Networks"]))
+        self._network = container.client.networks.get(name)
+        self._network.disconnect(container)
+
+    def mend_network(self) -> None:
+        if self._network is not None:
+            self._network.connect(self._container())
+            self._network = None
+
+    def killed_for_memory(self) -> bool:
+        """Whether the kernel's OOM killer ended a process of the container."""
+        container = self._container()
+        container.reload()
+        return bool(container.attrs["State"]["OOMKilled"])
+
+    def check_alive(self) -> None:
+        """Raises ClusterError with the log when the container has ended."""
+        container = self._container()
+        container.reload()
+        if container.status == "exited":
+            raise ClusterError(f"the server did not start:\n{self.log_text()[-3000:]}")
 
     def log_text(self) -> str:
-        return str(self.handle.get_wrapped_container().logs().decode(errors="replace"))
+        return str(self._container().logs().decode(errors="replace"))
 
     def destroy(self) -> None:
         """Remove the container and its volumes, whatever state it is in."""
         if self.handle is not None:
             with contextlib.suppress(Exception):
-                self.handle.stop(force=True, delete_volume=True)
+                if self.keep:
+                    self._container().stop(timeout=10)
+                else:
+                    self.handle.stop(force=True, delete_volume=True)
             self.handle = None
+        if self._passwords is not None:
+            self._passwords.unlink(missing_ok=True)
+            self._passwords = None
+        if self._reaper is not None:
+            self._reaper.dismiss()
 
     def __enter__(self) -> Container:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.destroy()
-
 
 def new_container(
-    image: str = IMAGE, preload: Sequence[str] = (), settings: Mapping[str, str] | None = None
+    image: str = IMAGE,
+    preload: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> Container:
-    """Run a server, in one go. Raises ClusterError and leaves nothing behind."""
+    """Run a server, in one go; `more`: fields of Container. Raises ClusterError, leaves nothing."""
     chosen = dict(settings or {})
     if preload:
         chosen["shared_preload_libraries"] = ",".join(preload)
-    container = Container(image, chosen)
+    container = Container(image, chosen, **more)
     try:
         return container.start()
     except BaseException:

@@ -14,19 +14,17 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pgtv.cluster import room
+from pgtv.cluster.reaper import Reaper, of_server
+from pgtv.cluster.verbs import Can, Verbs, until
 from pgtv.errors import ClusterError
 
-if TYPE_CHECKING:
-    import psycopg
-
 PORT = 5432  # only part of the socket's file name
-START_TIMEOUT = 60.0
 
 _FAST = {
     "fsync": "off",
@@ -67,30 +65,49 @@ def _environment(home: Path, binaries: Path) -> dict[str, str]:
 
 
 @dataclass
-class Server:
+class Server(Verbs):
     """One data directory and the postmaster on it.
 
     binaries: the folder with bin/. settings override postgresql.conf. Use as a context manager:
-    leaving it stops the server and removes the directory (kept on `keep`).
+    leaving it stops the server and removes the directory (kept on `keep`). small: a disk of its own
+    of so many MiB, and what lies on it: `data`, `wal` or `nothing` (folders made by `room_folder`).
     """
 
     binaries: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     superuser: str = "postgres"
     keep: bool = False
+    small: tuple[int, str] | None = None
     root: Path = field(init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _reaper: Reaper = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # /tmp and not TMPDIR: a socket's path may have 107 bytes only
         self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir="/tmp"))
+        self._own(self.root)
+        self.place = str(self.root)
+        self.cannot = {Can.NETWORK: "it is reached by a socket on this machine, not by a network",
+                       Can.MEMORY: "only a container bounds the memory of a whole server"}  # fmt: skip
+        if why := room.cannot_mount():
+            self.cannot[Can.ROOM] = why
+        self._reaper = of_server(self.root, self.data)
+        if self.small:
+            try:
+                room.mount(self.root / "room", self.small[0])
+            except BaseException:
+                self.destroy()
+                raise
+
+    def _own(self, path: Path) -> None:
         if os.geteuid() == 0:
             as_user = run_as()
-            os.chown(self.root, as_user["user"], as_user["group"])
+            os.chown(path, as_user["user"], as_user["group"])
 
     @property
     def data(self) -> Path:
-        return self.root / "data"
+        on_small = self.small is not None and self.small[1] == "data"
+        return self.root / ("room/data" if on_small else "data")
 
     @property
     def log(self) -> Path:
@@ -121,9 +138,10 @@ class Server:
 
         Raises ClusterError with its stderr when it fails.
         """
+        reached = self.env(kw.pop("database", "postgres"), kw.pop("user", None))
         done = subprocess.run(
             [str(self.binaries / "bin" / name), *args],
-            env=kw.pop("env", self.env()),
+            env=kw.pop("env", reached),
             cwd=self.root,
             stdin=subprocess.DEVNULL if "input" not in kw else None,
             capture_output=True,
@@ -138,9 +156,11 @@ class Server:
 
     def init(self) -> Server:
         """initdb, with trust on the private socket, and the settings."""
+        on_small = self.small is not None and self.small[1] == "wal"
+        wal = ["--waldir", self.room_folder("wal")] if on_small else []
         self.program(
             "initdb", "-D", str(self.data), "-U", self.superuser, "-A", "trust", "-E", "UTF8",
-            "--locale=C.UTF-8", "--no-sync", "--no-instructions",
+            "--locale=C.UTF-8", "--no-sync", "--no-instructions", *wal,
         )  # fmt: skip
         self.configure(_FAST | dict(self.settings))
         return self
@@ -166,24 +186,9 @@ class Server:
             self.wait_ready()
         return self
 
-    def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
-        """Wait until a connection is accepted."""
-        import psycopg
-
-        deadline = time.monotonic() + timeout
-        while True:
-            if self.process and self.process.poll() is not None:
-                raise ClusterError(f"the server did not start:\n{self.log_text()[-3000:]}")
-            try:
-                psycopg.connect(self.conninfo(), connect_timeout=5).close()
-                return
-            except psycopg.OperationalError as e:
-                if time.monotonic() > deadline:
-                    raise ClusterError(
-                        f"the server did not answer in {timeout:.0f} s: {e}\n"
-                        f"{self.log_text()[-3000:]}"
-                    ) from None
-            time.sleep(0.05)
+    def check_alive(self) -> None:
+        if self.process and self.process.poll() is not None:
+            raise ClusterError(f"the server did not start:\n{self.log_text()[-3000:]}")
 
     def stop(self, mode: str = "fast", timeout: float = 60.0) -> None:
         """Stop by mode: smart, fast or immediate; nothing to do when it does not run."""
@@ -206,77 +211,73 @@ class Server:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(30)
             # Children are sessions of their own; they end when they see the postmaster gone.
-            self._wait_children_gone()
+            until(self._children_gone, f"processes of {self.data} are still there")
             self.process = None
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _wait_children_gone(self, timeout: float = 30.0) -> None:
-        deadline = time.monotonic() + timeout
-        mark = str(self.data).encode()
-        while time.monotonic() < deadline:
-            alive = False
-            for entry in Path("/proc").iterdir():
-                if not entry.name.isdigit():
-                    continue
-                try:
-                    if (entry / "cwd").readlink() == self.data and entry.name != str(os.getpid()):
-                        alive = True
-                        os.kill(int(entry.name), signal.SIGKILL)
-                except OSError:
-                    continue
-            if not alive:
-                return
-            time.sleep(0.02)
-        raise ClusterError(f"processes of {mark.decode()} are still there")
+    def _children_gone(self) -> bool:
+        gone = True
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if (entry / "cwd").readlink() == self.data and entry.name != str(os.getpid()):
+                    gone = False
+                    os.kill(int(entry.name), signal.SIGKILL)
+            except OSError:
+                continue
+        return gone
 
-    def restart(self, mode: str = "fast") -> None:
-        self.stop(mode)
-        self.start()
+    def kill_backend(self, pid: int) -> None:
+        """SIGKILL to one backend: the server restarts all others and recovers."""
+        self._check_ours(pid)
+        os.kill(pid, signal.SIGKILL)
+
+    def limit_backend(self, pid: int, room: int) -> None:
+        import resource
+
+        self._check_ours(pid)
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+        bound = pages * resource.getpagesize() + room
+        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))
+
+    def _check_ours(self, pid: int) -> None:
+        if Path(f"/proc/{pid}/cwd").readlink() != self.data:
+            raise ClusterError(f"process {pid} is not one of this server's")
+
+    def room_folder(self, name: str) -> str:
+        folder = self.root / "room" / name
+        folder.mkdir(mode=0o700)
+        self._own(folder)
+        return str(folder)
+
+    def fill_disk(self) -> None:
+        room.fill(self.root / "room")
+
+    def free_disk(self) -> None:
+        room.free(self.root / "room")
 
     def reload(self) -> None:
         if self.process:
             self.process.send_signal(signal.SIGHUP)
 
-    def connect(
-        self, database: str = "postgres", user: str | None = None, autocommit: bool = True
-    ) -> psycopg.Connection[Any]:
-        """A plain connection for tests and drills; pgtv itself uses pgtv.session."""
-        import psycopg
-
-        return psycopg.connect(self.conninfo(database, user), autocommit=autocommit)
-
-    def psql(self, sql: str, database: str = "postgres", user: str | None = None) -> str:
-        """Run SQL text by psql, stopping at the first error; gives unaligned output."""
-        return self.program(
-            "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-",
-            env=self.env(database, user), input=sql,
-        )  # fmt: skip
-
-    def create_database(self, name: str, template: str | None = None) -> None:
-        """A new database, as a copy of `template` (to which nobody may be connected)."""
-        from psycopg import sql
-
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if template:
-            statement += sql.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(sql.Identifier(template))
-        with self.connect() as connection:
-            connection.execute(statement)
-
-    def drop_database(self, name: str) -> None:
-        from psycopg import sql
-
-        with self.connect() as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
-
     def standby(self, settings: Mapping[str, str] | None = None) -> Server:
         """A streaming standby of this server, not yet started."""
-        other = Server(self.binaries, settings or {}, self.superuser, self.keep)
-        self.program(
-            "pg_basebackup", "-D", str(other.data), "-R", "-X", "stream", "-c", "fast", "--no-sync",
-        )  # fmt: skip
+        other = self.backup(settings, "-R")
         other.configure(settings or {})
+        return other
+
+    def backup(self, settings: Mapping[str, str] | None = None, *options: str) -> Server:
+        """A server made of a base backup of this one, not yet started; options: of pg_basebackup."""
+        other = Server(self.binaries, settings or {}, self.superuser, self.keep)
+        try:
+            self.program(
+                "pg_basebackup", "-D", str(other.data), "-X", "stream", "-c", "fast", "--no-sync",
+                *options,
+            )  # fmt: skip
+        except BaseException:
+            other.destroy()
+            raise
         return other
 
     def promote(self) -> None:
@@ -290,23 +291,26 @@ class Server:
         with contextlib.suppress(ClusterError):
             self.stop("immediate", timeout=15)
         if not self.keep:
+            room.unmount(self.root / "room")
             shutil.rmtree(self.root, ignore_errors=True)
+        self._reaper.dismiss()
 
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self.destroy()
-
 
 def new_server(
-    binaries: Path, preload: Sequence[str] = (), settings: Mapping[str, str] | None = None
+    binaries: Path,
+    preload: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    *,
+    small: tuple[int, str] | None = None,
 ) -> Server:
     """initdb and start, in one go. Raises ClusterError and leaves nothing behind."""
     chosen = dict(settings or {})
     if preload:
         chosen["shared_preload_libraries"] = ",".join(preload)
-    server = Server(binaries, chosen)
+    server = Server(binaries, chosen, small=small)
     try:
         return server.init().start()
     except BaseException:

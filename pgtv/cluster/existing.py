@@ -1,0 +1,81 @@
+"""A server that somebody else runs: databases of one's own in it, and nothing that others could feel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from typing import Any
+
+from pgtv.cluster.verbs import Can, Verbs
+from pgtv.errors import ClusterError, UsageError
+
+_OTHERS = "other people use this server"
+
+
+@dataclass
+class Existing(Verbs):
+    """The server that `dsn` (a conninfo string or URI) leads to. Nothing destructive is done to it."""
+
+    dsn: str
+    superuser: str = field(init=False)
+    small: None = None
+    keep: bool = False
+
+    def __post_init__(self) -> None:
+        import psycopg
+
+        try:
+            given = psycopg.conninfo.conninfo_to_dict(self.dsn)
+        except psycopg.ProgrammingError:
+            # libpq's message repeats its input, in which there may be a password
+            raise UsageError("--dsn is no conninfo string or URI", "postgresql://db1/") from None
+        self.password = given.pop("password", None)  # type: ignore[assignment]
+        self._given: dict[str, Any] = {k: v for k, v in given.items() if k != "dbname"}
+        self.superuser = str(given.get("user") or os.environ.get("PGUSER") or "")
+        self.cannot = {can: _OTHERS for can in Can if can is not Can.BACKUP}
+        self.cannot[Can.BACKUP] = "a base backup would copy everybody's databases"
+        self.place = tempfile.mkdtemp(prefix="pgtv-")
+
+    def conninfo(self, database: str = "postgres", user: str | None = None) -> str:
+        from psycopg.conninfo import make_conninfo
+
+        more = {"user": user} if user else {}
+        return make_conninfo("", **(self._given | {"dbname": database} | more))
+
+    def env(self, database: str = "postgres", user: str | None = None) -> dict[str, str]:
+        kept = dict(os.environ) | {"PGDATABASE": database}
+        for key, name in (("host", "PGHOST"), ("port", "PGPORT"), ("user", "PGUSER"),
+                          ("sslmode", "PGSSLMODE"), ("service", "PGSERVICE")):  # fmt: skip
+            if self._given.get(key):
+                kept[name] = str(self._given[key])
+        if self.password:
+            kept["PGPASSWORD"] = self.password
+        return kept | ({"PGUSER": user} if user else {})
+
+    def program(self, name: str, *args: str, timeout: float = 300, **kw: Any) -> str:
+        found = shutil.which(name)
+        if found is None:
+            raise ClusterError(f"{name} is not on PATH", "install PostgreSQL's client programs")
+        done = subprocess.run(
+            [found, *args],
+            env=self.env(kw.get("database", "postgres"), kw.get("user")), input=kw.get("input", ""),
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise ClusterError(f"{name} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
+        return str(done.stdout)
+
+    def log_text(self) -> str:
+        raise self.refuse(Can.LOG)
+
+    def destroy(self) -> None:
+        """The server stays; databases are dropped by whoever made them."""
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self.place)
+
+    def __enter__(self) -> Existing:
+        return self

@@ -1,0 +1,127 @@
+"""Where throwaway servers come from: local binaries, containers, or databases of an existing server.
+
+A provider makes servers by a wish; what it cannot make or do it tells beforehand, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pgtv.catalog.dialects.base import EXTENSION
+from pgtv.cluster import binaries
+from pgtv.cluster.verbs import Can, Verbs
+from pgtv.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A server as somebody needs it.
+
+    settings: of postgresql.conf. small: (MiB, what lies on it) of a disk of its own. memory: MiB of
+    the whole server.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    small: tuple[int, str] | None = None
+    memory: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether any server does, so that it can be shared."""
+        return not self.settings and self.small is None and self.memory is None
+
+
+class Provider(Protocol):
+    """`name` as the command line has it; `label` tells people which servers these are."""
+
+    name: str
+    label: str
+
+    def missing(self, powers: Iterable[Can]) -> str | None:
+        """Why servers of this provider cannot do one of `powers`, or None."""
+
+    def make(self, wish: Wish) -> Verbs:
+        """A running server with the library preloaded. Raises ClusterError."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """Servers from the binaries in a folder."""
+
+    folder: Path
+    name: str = "local"
+
+    @property
+    def label(self) -> str:
+        return f"local, PostgreSQL {binaries.version(self.folder)}"
+
+    def missing(self, powers: Iterable[Can]) -> str | None:
+        from pgtv.cluster import room
+
+        lacking = {
+            Can.NETWORK: "a local server is reached by a socket, not by a network: --provider docker",
+            Can.MEMORY: "only a container bounds a whole server's memory: --provider docker",
+        }
+        if why := room.cannot_mount():
+            lacking[Can.ROOM] = f"{why}: --provider docker"
+        return _first(powers, lacking)
+
+    def make(self, wish: Wish) -> Verbs:
+        from pgtv.cluster.server import new_server
+
+        return new_server(self.folder, (EXTENSION,), wish.settings, small=wish.small)
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Servers from an image."""
+
+    image: str
+    name: str = "docker"
+
+    @property
+    def label(self) -> str:
+        return f"docker, {self.image}"
+
+    def missing(self, powers: Iterable[Can]) -> str | None:
+        from pgtv.cluster.container import Container
+
+        return _first(powers, Container(self.image).cannot)
+
+    def make(self, wish: Wish) -> Verbs:
+        from pgtv.cluster.container import new_container
+
+        options = {"mem_limit": f"{wish.memory}m", "memswap_limit": f"{wish.memory}m"}
+        settings = {"max_prepared_transactions": "20", "fsync": "off"} | dict(wish.settings)
+        return new_container(
+            self.image, (EXTENSION,), settings, small=wish.small,
+            options=options if wish.memory else {},
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OnExisting:
+    """Databases of one's own on a server that somebody else runs."""
+
+    dsn: str
+    name: str = "existing"
+    label: str = "an existing server"
+
+    def missing(self, powers: Iterable[Can]) -> str | None:
+        return _first(powers, dict.fromkeys(Can, "other people use this server"))
+
+    def make(self, wish: Wish) -> Verbs:
+        from pgtv.cluster.existing import Existing
+
+        if not wish.plain:
+            raise ClusterError("an existing server is taken as it is")
+        server = Existing(self.dsn)
+        server.wait_ready(5)
+        return server
+
+
+def _first(powers: Iterable[Can], lacking: Mapping[Can, str]) -> str | None:
+    return next((lacking[p] for p in powers if p in lacking), None)
