@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.catalog.waits import Wait, root_blockers
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
 from pgtv.checks.people import ENDS, describe, ending
-from pgtv.checks.resolving import age
-from pgtv.checks.waits import Wait, root_blockers, waits
+from pgtv.checks.resolving import age, waiting_sessions
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -31,9 +31,10 @@ def run(context: Context) -> Iterator[Finding]:
     snapshot = context.snapshot
     sessions = {s.pid: s for s in snapshot.sessions}
     groups: dict[tuple[int, ...], list[Wait]] = {}
-    for wait in waits(context):
+    queued = waiting_sessions(context)
+    for wait in queued:
         if wait.seconds >= context.threshold("warning_seconds"):
-            pids, gids = root_blockers(context, wait)
+            pids, gids = root_blockers(queued, wait)
             if pids or not gids:  # behind a prepared transaction alone: that check tells
                 groups.setdefault(pids, []).append(wait)
     for pids, queue in groups.items():

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.catalog.waits import held_by, root_blockers, written_by
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.checks.resolving import age, evidence, remedy
-from pgtv.checks.waits import held_by, root_blockers, waits, written_by
+from pgtv.checks.resolving import age, evidence, remedy, waiting_sessions
 from pgtv.finding import Effect, Finding, Severity
 
 
@@ -30,10 +30,11 @@ def run(context: Context) -> Iterator[Finding]:
     snapshot = context.snapshot
     limit = context.threshold("wait_seconds")
     behind: dict[str, list[dict[str, object]]] = {}
-    for wait in waits(context):
+    queued = waiting_sessions(context)
+    for wait in queued:
         if wait.seconds < limit:
             continue
-        for gid in root_blockers(context, wait)[1]:
+        for gid in root_blockers(queued, wait)[1]:
             behind.setdefault(gid, []).append(
                 {
                     "waits": f"pid {wait.pid}",

@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.catalog.waits import written_by
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
 from pgtv.checks.resolving import age, evidence, remedy
-from pgtv.checks.waits import written_by
 from pgtv.finding import Effect, Finding, Severity
 
 

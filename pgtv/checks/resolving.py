@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pgtv.catalog.dialects.base import literal
 from pgtv.catalog.model import Prepared
+from pgtv.catalog.waits import Wait, held_by, strength, waits, written_by
 from pgtv.checks.coordinators import coordinator
-from pgtv.checks.declare import Context
-from pgtv.checks.waits import held_by, strength, written_by
+from pgtv.checks.declare import Context, once
 from pgtv.finding import Remedy
 
 
@@ -46,6 +46,12 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
         note=note,
         decide="Rolling back loses what it wrote, if its coordinator decided to commit.",
     )
+
+
+def waiting_sessions(context: Context) -> list[Wait]:
+    """Every wait on a relation of a TVIEW, longest first; computed once a run."""
+    found: list[Wait] = once(context, "waits", lambda: waits(context.snapshot))
+    return found
 
 
 def evidence(context: Context, prepared: Prepared) -> list[dict[str, object]]:

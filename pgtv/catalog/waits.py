@@ -1,4 +1,4 @@
-"""Who waits for whom on the relations of TVIEWs; shared by the checks on locks and two-phase commit.
+"""Who waits for whom, as the locks of a snapshot tell it: pure functions.
 
 The server's own pg_blocking_pids answers 0 for a prepared transaction, whichever it is: which one it
 is follows from pg_locks, by the transaction waited for or by conflicting modes on the same object.
@@ -6,11 +6,10 @@ is follows from pg_locks, by the transaction waited for or by conflicting modes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pgtv.catalog.model import Lock, Prepared, Session, Snapshot
-from pgtv.checks.declare import Context, once
 
 _ORDER = (
     "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock",
@@ -52,10 +51,9 @@ class Wait:
     gids: tuple[str, ...]
 
 
-def waits(context: Context) -> list[Wait]:
+def waits(snapshot: Snapshot) -> list[Wait]:
     """Every wait on a relation of a TVIEW, longest first."""
-    found: list[Wait] = once(context, "waits", lambda: list(_waits(context.snapshot)))
-    return found
+    return list(_waits(snapshot))
 
 
 def _waits(snapshot: Snapshot) -> Iterator[Wait]:
@@ -116,16 +114,16 @@ def _gids(snapshot: Snapshot, lock: Lock) -> tuple[str, ...]:
     )
 
 
-def root_blockers(context: Context, wait: Wait) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Follow the queue: pids that wait for nobody themselves, and gids."""
+def root_blockers(queue: Iterable[Wait], wait: Wait) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Follow the queue from one wait of it: pids that wait for nobody themselves, and gids."""
     by_pid: dict[int, list[Wait]] = {}
-    for other in waits(context):
+    for other in queue:
         by_pid.setdefault(other.pid, []).append(other)
     pids: set[int] = set()
     gids: set[str] = set(wait.gids)
-    seen, queue = {wait.pid}, list(wait.pids)
-    while queue:
-        pid = queue.pop()
+    seen, ahead = {wait.pid}, list(wait.pids)
+    while ahead:
+        pid = ahead.pop()
         if pid in seen:
             continue
         seen.add(pid)
@@ -135,7 +133,7 @@ def root_blockers(context: Context, wait: Wait) -> tuple[tuple[int, ...], tuple[
             continue
         for other in further:
             gids.update(other.gids)
-            queue.extend(other.pids)
+            ahead.extend(other.pids)
     return tuple(sorted(pids)), tuple(sorted(gids))
 
 
