@@ -66,6 +66,20 @@ class EventTrigger:
 
 
 @dataclass(frozen=True)
+class Privilege:
+    """A privilege on an object of the extension's that differs from what it came with.
+
+    object: as GRANT names it, `FUNCTION tviews.f()`. given: False for one that was taken away.
+    """
+
+    object: str
+    grantee: str  # PUBLIC or a role
+    privilege: str
+    grantable: bool = False
+    given: bool = True
+
+
+@dataclass(frozen=True)
 class Extension:
     """What is installed of the extension: SQL objects, control file and library."""
 
@@ -89,6 +103,7 @@ class Extension:
     schema_left: bool = False  # the extension is absent, its schema is not
     public_lacks: tuple[tuple[str, str], ...] = ()  # (privilege, object) that PUBLIC has elsewhere
     creators: tuple[str, ...] = ()  # roles but the owner that may create objects in its schema
+    privileges: tuple[Privilege, ...] = ()  # given or taken since it was created; a drop loses them
 
 
 @dataclass(frozen=True)
@@ -178,9 +193,11 @@ class Relation:
     age: int | None = None  # age in transactions of the pg_class row (last DDL)
     rules: tuple[str, ...] = ()  # rewrite rules of a table; a view's own is left out
     constraints: tuple[Constraint, ...] = ()  # but keys; of TVIEWs' and planned tables
+    owner_lacks: tuple[str, ...] = ()  # of a TVIEW's table: what its owner may not do with it
     bytes: int | None = (
         None  # of the main fork; only TVIEWs' tables, None where it would have waited
     )
+    comment: str | None = None  # of TVIEWs' tables and backing views
 
 
 @dataclass(frozen=True)
@@ -231,6 +248,8 @@ class Trigger:
     initially_deferred: bool = False
     language: str | None = None  # of the function
     writes: tuple[str, ...] = ()  # relations that the function's text writes, as spelled there
+    # relations on which the function's text, under no condition, does again what fires the trigger
+    repeats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -247,6 +266,7 @@ class Index:
     constraint: bool = False
     nulls_not_distinct: bool = False
     immediate: bool = True  # False: a deferrable constraint's, which ON CONFLICT cannot use
+    replica_identity: bool = False  # chosen by REPLICA IDENTITY USING INDEX
 
 
 @dataclass(frozen=True)
@@ -271,6 +291,7 @@ class Setting:
     value: str | None
     source: str = "default"
     pending_restart: bool = False
+    reset: str | None = None  # what a new session gets here, where this one has set it itself
 
 
 @dataclass(frozen=True)
@@ -282,6 +303,8 @@ class RoleSetting:
     name: str
     value: str
     function: str | None = None
+    # of a search_path: functions and operators that it finds before built-in ones of the same name
+    shadows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -320,17 +343,18 @@ class Role:
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock on a relation that some TVIEW touches, an extension's advisory lock, or a wait for a
-    transaction's end (a row that somebody else changed)."""
+    """A lock on a relation that some TVIEW touches or a prepared transaction holds, an extension's
+    advisory lock, or a wait for a transaction's end (a row that somebody else changed)."""
 
-    relation: int | None  # None: a wait for a transaction
+    relation: int | None  # None: a wait for a transaction, or for a row behind another waiter
     mode: str
     granted: bool
     pid: int | None  # None: held by a prepared transaction
     gid: str | None = None
     advisory: bool = False
     wait_seconds: float | None = None
-    target: str | None = None  # the xid waited for, or the advisory key class/object/sub
+    target: str | None = None  # the xid waited for, the row, or the advisory key class/object/sub
+    name: str | None = None  # of a relation that no TVIEW touches
 
 
 @dataclass(frozen=True)

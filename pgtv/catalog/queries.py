@@ -96,6 +96,51 @@ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
 GROUP BY c.relname
 """
 
+# What was granted on the extension's objects, or taken away, since its script ran.
+EXTENSION_PRIVILEGES = """
+WITH ext AS (SELECT oid FROM pg_catalog.pg_extension WHERE extname = %(extension)s
+), objects AS (
+  SELECT d.classid, d.objid, pg_catalog.format('FUNCTION %%s', p.oid::pg_catalog.regprocedure)
+         AS object, 'f'::"char" AS kind, p.proowner AS owner, p.proacl AS acl
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.objid
+  WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'
+    AND d.refobjid = (SELECT oid FROM ext)
+  UNION ALL
+  SELECT d.classid, d.objid, pg_catalog.format('TABLE %%I.%%I', n.nspname, c.relname), 'r',
+         c.relowner, c.relacl
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'e'
+    AND d.refobjid = (SELECT oid FROM ext) AND c.relkind IN ('r', 'v', 'p')
+  UNION ALL
+  SELECT d.classid, d.objid, pg_catalog.format('SCHEMA %%I', n.nspname), 'n', n.nspowner, n.nspacl
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.objid
+  WHERE d.classid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.deptype = 'e'
+    AND d.refobjid = (SELECT oid FROM ext)
+), now AS (
+  SELECT o.object, x.grantee, x.privilege_type, x.is_grantable FROM objects o
+  CROSS JOIN LATERAL pg_catalog.aclexplode(
+    COALESCE(o.acl, pg_catalog.acldefault(o.kind, o.owner))) x
+  WHERE x.grantee <> o.owner
+), initial AS (
+  SELECT o.object, x.grantee, x.privilege_type, x.is_grantable FROM objects o
+  LEFT JOIN pg_catalog.pg_init_privs i
+    ON i.classoid = o.classid AND i.objoid = o.objid AND i.objsubid = 0
+  CROSS JOIN LATERAL pg_catalog.aclexplode(
+    COALESCE(i.initprivs, pg_catalog.acldefault(o.kind, o.owner))) x
+  WHERE x.grantee <> o.owner
+), changed AS (
+  (SELECT true AS given, n.* FROM (SELECT * FROM now EXCEPT SELECT * FROM initial) n)
+  UNION ALL
+  (SELECT false, i.* FROM (SELECT * FROM initial EXCEPT SELECT * FROM now) i)
+)
+SELECT c.object, COALESCE(r.rolname::text, 'PUBLIC') AS grantee, c.privilege_type AS privilege,
+       c.is_grantable AS grantable, c.given
+FROM changed c LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.grantee
+WHERE c.grantee = 0 OR r.oid IS NOT NULL
+ORDER BY 1, 2, 3, 5
+"""
+
 MISSING_OBJECTS = """
 SELECT x.name FROM pg_catalog.unnest(%(names)s::text[]) AS x(name)
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
@@ -202,6 +247,8 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
                   AND d.refclassid = 'pg_catalog.pg_constraint'::pg_catalog.regclass)
          AS rule_on_constraint,
+       CASE WHEN c.oid::int8 = ANY (%(known)s::int8[])
+            THEN pg_catalog.obj_description(c.oid, 'pg_class') END AS comment,
        c.relfilenode::int8 AS file_node, c.relispopulated AS is_populated,
        pg_catalog.age(c.xmin) AS age,
        CASE WHEN c.relhasrules AND c.relkind NOT IN ('v', 'm') THEN
@@ -219,7 +266,14 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                             WHERE o.conrelid = c.oid AND o.contype IN ('c', 'x')
                            UNION ALL
                            SELECT g.tgconstraint FROM pg_catalog.pg_trigger g
-                            WHERE g.tgrelid = c.oid AND g.tgconstraint <> 0)) END AS constraints
+                            WHERE g.tgrelid = c.oid AND g.tgconstraint <> 0)) END AS constraints,
+       CASE WHEN c.oid::int8 = ANY (%(tables)s::int8[]) THEN
+         ARRAY(SELECT x.p FROM pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) x(p)
+                WHERE NOT pg_catalog.has_table_privilege(c.relowner, c.oid, x.p)
+               UNION ALL
+               SELECT 'USAGE' WHERE NOT
+                 pg_catalog.has_schema_privilege(c.relowner, c.relnamespace, 'USAGE'))
+       ELSE '{}' END AS owner_lacks
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
@@ -284,6 +338,21 @@ WRITTEN = (
     rf"(?:only\s+)?({_NAME}(?:\s*[.]\s*{_NAME})?)"
 )
 
+# What fires a trigger again from within it, and goes on for ever when no condition stands before it:
+# (bits of tgtype to look at, their value, the statement). A row trigger repeats itself by updating
+# the row that fired it, whatever the column it is found by, or all rows; or by inserting a row. A
+# statement trigger repeats itself by any statement of its kind, even one that finds no row.
+_TABLE = rf"(?:only\s+)?({_NAME}(?:\s*[.]\s*{_NAME})?)"
+_REPEATS = (
+    (17, 17, rf"\mupdate\s+{_TABLE}\s+(?:as\s+)?(?:\w+\s+)?set\s[^;]*"
+             r"\mwhere\s+(?:\w+\s*[.]\s*)?(\w+)\s*=\s*(?:new|old)[.]\2\s*;"),
+    (17, 17, rf"\mupdate\s+{_TABLE}\s+(?:as\s+)?(?:\w+\s+)?set\s(?:(?!\m(?:where|from)\M)[^;])*;"),
+    (17, 16, rf"\mupdate\s+{_TABLE}\s"),
+    (5, 5, rf"\minsert\s+into\s+{_TABLE}\s*(?:[(][^()]*[)]\s*)?(?:values|default\s+values)\M"),
+    (5, 4, rf"\minsert\s+into\s+{_TABLE}[\s(]"),
+    (9, 8, rf"\mdelete\s+from\s+{_TABLE}[\s;]"),
+)  # fmt: skip
+
 TRIGGERS = r"""
 SELECT t.oid::int8 AS oid, t.tgrelid::int8 AS relation, t.tgname::text AS name,
        n.nspname::text AS function_schema, p.proname::text AS function_name,
@@ -299,7 +368,19 @@ SELECT t.oid::int8 AS oid, t.tgrelid::int8 AS relation, t.tgname::text AS name,
          ARRAY(SELECT DISTINCT m.m[1] FROM pg_catalog.regexp_matches(
                  pg_catalog.regexp_replace(p.prosrc, '--[^\n]*|/[*].*?[*]/', ' ', 'g'), %(written)s,
                  'gi') AS m(m) ORDER BY 1)
-       ELSE '{}' END AS writes
+       ELSE '{}' END AS writes,
+       CASE WHEN l.lanname = 'plpgsql' AND n.nspname <> %(ext_schema)s
+                 AND t.tgqual IS NULL AND t.tgattr::text = '' THEN
+         ARRAY(SELECT DISTINCT m.m[1]
+                 FROM pg_catalog.regexp_replace(p.prosrc,
+                        $$--[^\n]*|/[*].*?[*]/|'[^']*'$$, ' ', 'g') AS body(text)
+                 JOIN (VALUES @REPEATS@) AS x(mask, bits, pattern)
+                   ON t.tgtype::int4 & x.mask = x.bits
+                 CROSS JOIN LATERAL pg_catalog.regexp_matches(body.text, x.pattern, 'gi') AS m(m)
+                WHERE body.text !~* '\m(if|case|when|loop|return\s+query|exception|conflict|limit)\M'
+                  AND body.text !~* 'pg_trigger_depth|current_setting'
+                ORDER BY 1)
+       ELSE '{}' END AS repeats
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -307,7 +388,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE t.tgrelid::int8 = ANY (%(rels)s::int8[])
   AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0)
 ORDER BY t.tgrelid, t.tgname
-"""
+""".replace("@REPEATS@", ", ".join(f"({m}, {b}, $${p}$$)" for m, b, p in _REPEATS))
 
 INDEXES = """
 SELECT i.indrelid::int8 AS relation, c.relname::text AS name,
@@ -322,7 +403,7 @@ SELECT i.indrelid::int8 AS relation, c.relname::text AS name,
                 WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')) AS constraint,
        COALESCE((pg_catalog.to_jsonb(i)->>'indnullsnotdistinct')::bool, false)
          AS nulls_not_distinct,
-       i.indimmediate AS immediate
+       i.indimmediate AS immediate, i.indisreplident AS replica_identity
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam
@@ -343,33 +424,73 @@ ORDER BY 1
 
 # Values of settings that may hold secrets (conninfo, commands) are never asked for.
 SETTINGS = r"""
-SELECT name, setting AS value, source, pending_restart FROM pg_catalog.pg_settings
+SELECT name, setting AS value, source, pending_restart,
+       CASE WHEN source = 'session' THEN reset_val END AS reset
+FROM pg_catalog.pg_settings
 WHERE pg_catalog.starts_with(name, %(prefix)s)
    OR name IN ('session_replication_role', 'max_locks_per_transaction', 'wal_level',
                'max_replication_slots', 'max_wal_senders', 'max_wal_size', 'archive_mode',
                'fsync', 'full_page_writes', 'default_transaction_read_only', 'autovacuum',
                'idle_in_transaction_session_timeout', 'track_counts', 'hot_standby_feedback',
                'max_slot_wal_keep_size', 'data_checksums', 'max_standby_streaming_delay',
-               'default_transaction_isolation', 'lock_timeout', 'deadlock_timeout')
+               'default_transaction_isolation', 'lock_timeout', 'deadlock_timeout',
+               'statement_timeout', 'transaction_timeout', 'quote_all_identifiers')
 ORDER BY name
 """
 
-ROLE_SETTINGS = """
+# `before`: the schemas that a fixed search_path puts before pg_catalog. `shadowing`: what stands there
+# under the name and the arguments of something built in.
+ROLE_SETTINGS = r"""
+WITH path AS MATERIALIZED (
+  SELECT DISTINCT pg_catalog.substr(c.x, 13) AS path
+  FROM pg_catalog.pg_db_role_setting s CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(x)
+  WHERE c.x LIKE 'search_path=%%pg_catalog%%'
+), entry AS MATERIALIZED (
+  SELECT p.path, e.n, CASE WHEN e.x LIKE '"%%"'
+           THEN pg_catalog.replace(pg_catalog.substr(e.x, 2, pg_catalog.length(e.x) - 2), '""', '"')
+           ELSE e.x END AS schema
+  FROM path p CROSS JOIN LATERAL (
+    SELECT pg_catalog.btrim(x.x) AS x, x.n
+    FROM pg_catalog.unnest(pg_catalog.string_to_array(p.path, ',')) WITH ORDINALITY AS x(x, n)) e
+), before AS MATERIALIZED (
+  SELECT e.path, n.oid AS schema FROM entry e
+  JOIN entry b ON b.path = e.path AND b.schema = 'pg_catalog' AND e.n < b.n
+  JOIN pg_catalog.pg_namespace n ON n.nspname = e.schema
+), shadowing AS MATERIALIZED (
+  SELECT p.pronamespace AS schema, p.oid::pg_catalog.regprocedure::text AS name
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_proc b ON b.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+   AND b.proname = p.proname AND b.proargtypes = p.proargtypes
+  WHERE p.pronamespace IN (SELECT schema FROM before)
+  UNION ALL
+  SELECT o.oprnamespace, o.oid::pg_catalog.regoperator::text
+  FROM pg_catalog.pg_operator o
+  JOIN pg_catalog.pg_operator b ON b.oprnamespace = 'pg_catalog'::pg_catalog.regnamespace
+   AND b.oprname = o.oprname AND b.oprleft = o.oprleft AND b.oprright = o.oprright
+  WHERE o.oprnamespace IN (SELECT schema FROM before)
+)
 SELECT d.datname::text AS database, r.rolname::text AS role,
        pg_catalog.split_part(c.x, '=', 1) AS name,
-       pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1) AS value, NULL AS function
+       pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1) AS value, NULL AS function,
+       CASE WHEN c.x LIKE 'search_path=%%' THEN
+         ARRAY(SELECT b.name FROM before JOIN shadowing b ON b.schema = before.schema
+                WHERE before.path = pg_catalog.substr(c.x, 13) ORDER BY 1)
+       ELSE '{}' END AS shadows
 FROM pg_catalog.pg_db_role_setting s
 LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
 CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) AS c(x)
 WHERE (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
-  AND pg_catalog.split_part(c.x, '=', 1) IN
-      ('session_replication_role', 'row_security', 'default_transaction_read_only',
-       'event_triggers')
+  AND (pg_catalog.split_part(c.x, '=', 1) IN
+       ('session_replication_role', 'row_security', 'default_transaction_read_only',
+        'event_triggers', 'search_path', 'statement_timeout', 'transaction_timeout',
+        'quote_all_identifiers')
+       -- by name: a setting made up by an application may hold a secret
+       OR c.x ~ '^[[:alpha:]_]+[.](publish_changes|max_queue_size|max_refresh_rows)=')
 UNION ALL
 SELECT NULL, NULL, pg_catalog.split_part(c.x, '=', 1),
        pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1),
-       p.oid::pg_catalog.regprocedure::text
+       p.oid::pg_catalog.regprocedure::text, '{}'
 FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.unnest(p.proconfig) AS c(x)
 WHERE pg_catalog.split_part(c.x, '=', 1) = 'session_replication_role'
 ORDER BY 1, 2, 3, 5
@@ -412,11 +533,13 @@ WHERE r.oid IN (SELECT relowner FROM pg_catalog.pg_class
 ORDER BY 1
 """
 
-# objsubid 21622 and 21623 mark the extension's advisory locks; their classid is a relation.
+# objsubid 21622 and 21623 mark the extension's advisory locks; their classid is a relation. Relations
+# that no TVIEW touches are there where a prepared transaction holds them. Who waits for a row behind
+# another waiter (locktype tuple) is told like who waits for a transaction: by the pids in its way.
 LOCKS = """
 WITH held AS MATERIALIZED (
-  SELECT l.locktype, l.database, l.relation, l.transactionid, l.classid, l.objid, l.objsubid, l.mode,
-         l.granted, l.pid, l.waitstart, l.virtualtransaction
+  SELECT l.locktype, l.database, l.relation, l.page, l.tuple, l.transactionid, l.classid, l.objid,
+         l.objsubid, l.mode, l.granted, l.pid, l.waitstart, l.virtualtransaction
   FROM pg_catalog.pg_locks l WHERE l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
 ), prepared AS (
   -- a prepared transaction keeps the virtual transaction of the session that began it (after a
@@ -424,6 +547,11 @@ WITH held AS MATERIALIZED (
   SELECT h.virtualtransaction, p.gid FROM held h
   JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = h.transactionid
   WHERE h.locktype = 'transactionid' AND h.granted AND h.pid IS NULL
+), foreign_tables AS (
+  SELECT DISTINCT h.relation FROM held h
+  JOIN pg_catalog.pg_class c ON c.oid = h.relation AND c.relkind IN ('r', 'p', 'm', 'f')
+  WHERE h.locktype = 'relation' AND h.pid IS NULL AND h.relation::int8 >= 16384
+    AND NOT h.relation::int8 = ANY (%(rels)s::int8[])
 )
 SELECT CASE WHEN l.locktype = 'relation' THEN l.relation::int8
             WHEN l.locktype = 'advisory' THEN l.classid::int8 END AS relation,
@@ -431,12 +559,17 @@ SELECT CASE WHEN l.locktype = 'relation' THEN l.relation::int8
        EXTRACT(epoch FROM pg_catalog.clock_timestamp() - l.waitstart)::float8 AS wait_seconds,
        CASE l.locktype WHEN 'transactionid' THEN l.transactionid::text
                        WHEN 'advisory' THEN pg_catalog.concat_ws('/', l.classid, l.objid, l.objsubid)
-       END AS target
+                       WHEN 'tuple' THEN pg_catalog.concat_ws('/', l.relation, l.page, l.tuple)
+       END AS target,
+       CASE WHEN f.relation IS NOT NULL THEN f.relation::pg_catalog.regclass::text END AS name
 FROM held l
 LEFT JOIN prepared p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransaction
+LEFT JOIN foreign_tables f ON l.locktype = 'relation' AND f.relation = l.relation
 WHERE l.database = (SELECT oid FROM pg_catalog.pg_database
                      WHERE datname = pg_catalog.current_database())
       AND (l.locktype = 'relation' AND l.relation::int8 = ANY (%(rels)s::int8[])
+           OR f.relation IS NOT NULL
+           OR l.locktype = 'tuple' AND NOT l.granted
            OR l.locktype = 'advisory' AND l.objsubid IN (21622, 21623))
    OR l.locktype = 'transactionid' AND NOT l.granted
 ORDER BY l.relation, l.pid, l.mode

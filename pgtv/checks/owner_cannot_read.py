@@ -45,7 +45,7 @@ def run(context: Context) -> Iterator[Finding]:
     readers: dict[_Lacking, dict[int, Access]] = {}
     views = {t.view_oid for t in context.snapshot.tviews}
     for access in context.snapshot.access:
-        if access.relation in views:
+        if access.relation in views and access.owner != access.role:
             continue  # its own check: the view's owner is not the table's
         for lacking in _lacking(context, access):
             readers.setdefault(lacking, {})[access.reader] = access

@@ -11,7 +11,8 @@ Impact:
 
 Diagnosis:
     User triggers on TVIEWs' tables, and the relations that the text of PL/pgSQL and SQL trigger
-    functions writes to. Dynamic SQL, and what those functions call, cannot be seen.
+    functions writes to. Dynamic SQL, and what those functions call, cannot be seen. Triggers that fire
+    themselves have a check of their own, trigger-endless.
 
 Mitigation:
     Move the logic to the base tables and leave TVIEWs' tables to the extension. Drop or disable the
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Trigger, Tview
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.spelled import relations_named
 from pgtv.checks.trigger_faults import FIRES, SHARE_ROW_EXCLUSIVE, fires, timing
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -50,7 +52,7 @@ def _on_tview(
     context: Context, trigger: Trigger, relation: Relation, tview: Tview
 ) -> Iterator[Finding]:
     upstream = context.edges.upstream([tview.table_oid])
-    back = [r for r in _written(context, trigger) if r.oid in upstream]
+    back = [r for r in relations_named(context.snapshot, trigger.writes) if r.oid in upstream]
     if back:
         names = ", ".join(r.qualified for r in back)
         yield _finding(
@@ -72,42 +74,13 @@ def _on_tview(
 
 
 def _on_base(context: Context, trigger: Trigger, relation: Relation) -> Iterator[Finding]:
-    for target in _written(context, trigger):
+    for target in relations_named(context.snapshot, trigger.writes):
         tview = context.snapshot.tview_by_table.get(target.oid)
         if tview is not None:
             yield _finding(
                 context, trigger, relation, tview, Effect.ROWS_WRONG,
                 f"writes to {tview.label}, beside the extension.",
             )  # fmt: skip
-
-
-def _written(context: Context, trigger: Trigger) -> list[Relation]:
-    """Relations of the snapshot whose names follow a writing word in the function's text."""
-    found = []
-    for text in trigger.writes:
-        parts = [_folded(p.strip()) for p in _split(text)]
-        for relation in context.snapshot.relations:
-            if relation.name == parts[-1] and (len(parts) == 1 or relation.schema == parts[0]):
-                found.append(relation)
-    return found
-
-
-def _split(text: str) -> list[str]:
-    """`"a.b".c` as its two identifiers."""
-    parts, quoted = [""], False
-    for char in text:
-        quoted ^= char == '"'
-        if char == "." and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += char
-    return parts[-2:]
-
-
-def _folded(name: str) -> str:
-    if len(name) > 1 and name.startswith('"') and name.endswith('"'):
-        return name[1:-1].replace('""', '"')
-    return name.lower()
 
 
 def _finding(
