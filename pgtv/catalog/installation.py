@@ -59,6 +59,7 @@ class Catalog:
     stats: Answer
     audit: Answer
     feed: Answer
+    privileges: Answer
 
 
 def ask(
@@ -104,6 +105,10 @@ def ask(
         stats=table("counters", dialect.stats_query(s) if queried and shared else None),
         audit=run.ask("audit_log", dialect.audit_query(s) if queried else None),
         feed=run.ask("feed_gaps", dialect.feed_gaps_query(s) if queried and shared else None),
+        privileges=run.ask(
+            "privileges", queries.EXTENSION_PRIVILEGES if queried else None,
+            {"extension": base.EXTENSION},
+        ),
     )  # fmt: skip
 
 
@@ -122,6 +127,7 @@ def describe(
         catalog_revision=revision if isinstance(revision, int) else None,
         library_version=library if isinstance(library, str) else None,
         library_error=catalog.library.error,
+        privileges=tuple(model.Privilege(**r) for r in catalog.privileges.rows() or ()),
     )
     return described, dialect
 

@@ -206,7 +206,7 @@ class Read:
 
     reader: int
     relation: int | None = None
-    function: str | None = None
+    function: int | None = None  # OID
     columns: tuple[str, ...] = ()
 
 

@@ -46,6 +46,7 @@ class Definition:
     typed_name: str = ""  # as written, before the server would cut it at 63 bytes
     parameters: bool = False
     reads: Reads | None = None
+    query: str | None = None  # its text; None where it is no literal
 
     @property
     def name(self) -> str:
@@ -172,9 +173,36 @@ def _create_table_as(place: _Place, node: Node, facts: Facts) -> None:
         {"logged": False} if into["rel"].get("relpersistence") == "u" else {},
         None if body is not None else "CREATE TABLE … AS EXECUTE",
         into=into, statement=node, if_not_exists=node.get("if_not_exists", False),
-        typed_name=_typed(place, into["rel"]),
+        typed_name=_typed(place, into["rel"]), query=_query_of(place) if body is not None else None,
     )  # fmt: skip
     _define(facts, definition)
+
+
+def _query_of(place: _Place) -> str | None:
+    """What stands between AS and WITH [NO] DATA of a CREATE TABLE … AS."""
+    from pglast.parser import ParseError, scan
+
+    raw = place.piece.node or {}
+    start = raw.get("stmt_location", 0)
+    encoded = place.piece.text.encode("utf-8", "surrogatepass")
+    length = raw.get("stmt_len") or len(encoded) - start
+    text = encoded[start : start + length].decode("utf-8", "replace")
+    try:
+        tokens = [t for t in scan(text) if t.name not in ("SQL_COMMENT", "C_COMMENT")]
+    except ParseError:
+        return None
+    depth, begin = 0, None
+    for token in tokens:
+        depth += {"ASCII_40": 1, "ASCII_41": -1}.get(token.name, 0)
+        if token.name == "AS" and depth == 0:
+            begin = token.end + 1
+            break
+    if begin is None:
+        return None
+    last = [t.name for t in tokens[-3:]]
+    cut = 3 if last[0:2] == ["WITH", "NO"] else 2 if last[1:2] == ["WITH"] else 0
+    ends = last[-1] == "DATA_P" and cut
+    return text[begin : tokens[-cut].start if ends else len(text)].strip()
 
 
 def _typed(place: _Place, rel: Node) -> str:
@@ -243,6 +271,7 @@ def _call(place: _Place, call: Node, facts: Facts) -> None:
     definition = Definition(
         place.source, schema, table, at, "call", DEFINING[name][1], None,
         lambda offset: literal.offset(inner.character(offset)), options, typed_name=table,
+        query=query[0],
     )  # fmt: skip
     try:
         definition.node = select(query[0])

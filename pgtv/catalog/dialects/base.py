@@ -111,6 +111,7 @@ class Dialect:
     name: str
     schema: str | None = "tviews"  # None: wherever the extension was created
     meta: str = "pg_tview_meta"
+    valid: str = "pg_tview_valid"
     acts: bool = True
     revisions: tuple[int, ...] = (10,)
     contract_versions: tuple[int, ...] = (2,)
@@ -216,11 +217,15 @@ class Dialect:
     def backing_view(self, schema: str, name: str) -> str:
         """Unquoted name of the backing view in the extension's schema.
 
-        Raises nothing: a name over 63 bytes is shortened by the extension with a hash that only
-        the catalog knows; then the prefix alone is given.
+        A name over 63 bytes is cut and ends in the FNV-1a hash of the whole, as the library does it.
         """
-        full = f"{schema}__{name}"
-        return full if len(full.encode()) <= 63 else full.encode()[:54].decode(errors="ignore")
+        full = f"{schema}__{name}".encode()
+        if len(full) <= 63:
+            return full.decode()
+        hashed = 0x811C9DC5
+        for byte in full:
+            hashed = (hashed ^ byte) * 0x01000193 & 0xFFFFFFFF
+        return f"{full[:54].decode(errors='ignore')}_{hashed:08x}"
 
     def expected_triggers(
         self, cascade: str, relkind: str, *, on_tview: bool

@@ -66,6 +66,114 @@ def no_group_keys(dialect: Dialect, schema: str, entity: str) -> str:
     return _update(dialect, schema, ["group_keys = NULL"], [entity])
 
 
+# Columns of the catalog row that registering does not derive, with their types and defaults. A saved
+# row brings them back; OIDs stand in it as names.
+KEPT: Mapping[str, tuple[str, Any]] = {
+    "created_at": ("timestamptz", None),
+    "graphql_typename": ("text", None),
+    "group_keys": ("jsonb", None),
+    "uncascaded_policy": ("text", "error"),
+    "uncascaded_table_oids": ("regclass[]", []),
+    "uncascaded_table_policies": ("text[]", []),
+    "function_read_functions": ("text[]", []),
+    "function_read_tables": ("regclass[]", []),
+    "time_refresh": ("text", None),
+    "managed_index_names": ("text[]", []),
+    "declared_indexes": ("jsonb", []),
+}
+
+
+def restorable(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a catalog row, what re-registering would not bring back, where it is no default."""
+    return {
+        column: raw[column]
+        for column, (_, default) in KEPT.items()
+        if column in raw and raw[column] not in (None, default)
+    }
+
+
+def row_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns in which the extension keeps these options; those of storage stay in the table."""
+    found: dict[str, Any] = {
+        column: options.get(option)
+        for option, column in (
+            ("uncascaded_policy", "uncascaded_policy"),
+            ("typename", "graphql_typename"),
+            ("time_refresh", "time_refresh"),
+            ("group_keys", "group_keys"),
+            ("indexes", "declared_indexes"),
+        )
+    }
+    tables = options.get("uncascaded_tables")
+    if isinstance(tables, dict):
+        found["uncascaded_table_oids"] = list(tables)
+        found["uncascaded_table_policies"] = list(tables.values())
+    reads = options.get("function_reads")
+    if isinstance(reads, dict):
+        pairs = [(f, t) for f, read in reads.items() for t in (read or [None])]
+        found["function_read_functions"] = [f for f, _ in pairs]
+        found["function_read_tables"] = [t for _, t in pairs]
+    return restorable(found)
+
+
+def restore(
+    dialect: Dialect,
+    schema: str,
+    entity: str,
+    table: str,
+    view: str,
+    definition: str,
+    row: Mapping[str, Any],
+    now: Mapping[str, Any],
+) -> str:
+    """A registration as it was, over whatever stands under its entity.
+
+    row: of `restorable`. now: the catalog row that stands there, empty where none does: what `row`
+    lacks goes back to its default there. The plan is left to re-registering.
+    """
+    values = {
+        "entity": literal(entity),
+        "table_oid": literal(table),
+        "view_oid": literal(view),
+        "plan": literal(EMPTY),
+        "needs_reregister": "true",
+        "definition": quoted(definition),
+    }
+    for column, (kind, default) in KEPT.items():
+        if column in row:
+            values[column] = typed(row[column], kind)
+        elif column != "created_at" and now.get(column, default) != default:
+            values[column] = typed(default, kind)
+    return (
+        f"INSERT INTO {dialect.qualified_meta(schema)}\n"
+        f"       ({', '.join(values)})\n"
+        f"VALUES ({', '.join(values.values())})\n"
+        "ON CONFLICT (entity) DO UPDATE SET "
+        + ", ".join(f"{c} = EXCLUDED.{c}" for c in values if c != "entity")
+        + ";"
+    )
+
+
+def typed(value: Any, kind: str) -> str:
+    """A JSON value as an SQL expression of a type."""
+    if value is None:
+        return "NULL"
+    if kind == "jsonb":
+        return literal(json.dumps(value, ensure_ascii=False))
+    if kind.endswith("[]"):
+        items = ", ".join("NULL" if v is None else literal(str(v)) for v in value)
+        return f"ARRAY[{items}]::{kind}"
+    return literal(str(value))
+
+
+def trust(dialect: Dialect, schema: str, entity: str) -> str:
+    """Say that the rows of an UNLOGGED TVIEW are right; else its next write would refill it."""
+    return (
+        f"INSERT INTO {ident(schema)}.{ident(dialect.valid)} (entity)\n"
+        f"VALUES ({literal(entity)}) ON CONFLICT DO NOTHING;"
+    )
+
+
 def delete(dialect: Dialect, schema: str, entity: str) -> str:
     """Take a registration away; its table, view and triggers stay."""
     return f"DELETE FROM {dialect.qualified_meta(schema)} WHERE entity = {literal(entity)};"

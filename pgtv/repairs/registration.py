@@ -1,0 +1,356 @@
+"""Brings registrations back as a source holds them: a pure function of two states.
+
+Each TVIEW is one transaction: its backing view, its catalog row, then re-registering, which derives
+the plan and makes the triggers. Upstream comes first, because a TVIEW whose sources are not registered
+would be planned as if they were plain tables. The tv_ table is not touched: rows, grants, indexes,
+policies, comments and what depends on it stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pgtv.catalog import dialects
+from pgtv.catalog.dialects import registering
+from pgtv.catalog.dialects.base import Dialect, ident, literal
+from pgtv.catalog.model import Relation, Snapshot, Tview
+from pgtv.plan import Step
+from pgtv.repairs.sources import Registration
+
+TIMEOUT = "2s"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Steps that bring TVIEWs back, and what they are about.
+
+    refused: entity to why it is left alone. tables: qualified names of the TVIEWs restored.
+    trust: steps that must follow once the rows were compared.
+    """
+
+    steps: tuple[Step, ...] = ()
+    tables: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    trust: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Now:
+    """The database to repair, by names."""
+
+    snapshot: Snapshot
+    dialect: Dialect
+    schema: str
+    relations: Mapping[tuple[str, str], Relation]
+
+    def table(self, r: Registration) -> Relation | None:
+        found = self.relations.get((r.schema, r.name))
+        return found if found and found.kind == "r" else None
+
+    def view_name(self, r: Registration) -> str:
+        return r.view or self.dialect.backing_view(r.schema, r.name)
+
+    def view(self, r: Registration) -> Relation | None:
+        return self.relations.get((self.schema, self.view_name(r)))
+
+
+def _look(snapshot: Snapshot) -> _Now:
+    dialect = dialects.named(snapshot.extension.generation)
+    schema = snapshot.extension.schema or dialect.schema or "public"
+    by_name = {(r.schema, r.name): r for r in snapshot.relations}
+    return _Now(snapshot, dialect, schema, by_name)
+
+
+def intact(snapshot: Snapshot, wanted: Registration) -> bool:
+    """Whether the TVIEW is registered as `wanted` says, as far as catalogs tell."""
+    now = _look(snapshot)
+    tview = snapshot.tview_by_entity.get(wanted.entity)
+    table, view = now.table(wanted), now.view(wanted)
+    return (
+        tview is not None
+        and table is not None
+        and view is not None
+        and view.kind == "v"
+        and (tview.table_oid, tview.view_oid) == (table.oid, view.oid)
+        and not tview.plan_error
+        and not tview.needs_reregister
+        and not differences(tview, wanted)
+        and _same_query(view, wanted)
+    )
+
+
+def differences(tview: Tview, wanted: Registration) -> list[str]:
+    """The columns of a catalog row in which it differs from `wanted`; not when it was created."""
+    now, then = registering.restorable(tview.raw), dict(wanted.row)
+    found = [
+        column
+        for column in registering.KEPT
+        if column not in ("created_at", "managed_index_names")
+        and now.get(column) != then.get(column)
+    ]
+    if " ".join(tview.definition.split()).rstrip("; ") != " ".join(wanted.text.split()):
+        found.insert(0, "definition")
+    return found
+
+
+def _same_query(view: Relation, wanted: Registration) -> bool:
+    """Whether a standing view is known to be the one wanted; unknown counts as the same."""
+    if view.definition is None or not wanted.qualified:
+        return True
+    return view.definition.split() == wanted.query.split()
+
+
+def restore(
+    snapshot: Snapshot, wanted: Iterable[Registration], decided: frozenset[str] = frozenset()
+) -> Restored:
+    """Steps that register `wanted` in the database of `snapshot`, upstream first.
+
+    decided: entities whose definition a person has chosen; only for these is a backing view that
+    stands and says something else replaced.
+    """
+    now = _look(snapshot)
+    steps: list[Step] = []
+    trust: list[Step] = []
+    done: list[Registration] = []
+    refused: dict[str, str] = {}
+    for registration in in_order(wanted):
+        why = _refusal(now, registration, decided)
+        if why:
+            refused[registration.entity] = why
+            continue
+        steps.append(_step(now, registration))
+        done.append(registration)
+        if registration.trusted:
+            trust.append(_trust(now, registration))
+    again = _readers(now, done)
+    return Restored(
+        (*steps, *again),
+        tuple(_label(now, r) for r in done),
+        tuple(r.entity for r in done),
+        refused,
+        tuple(trust),
+    )
+
+
+def _label(now: _Now, r: Registration) -> str:
+    table = now.table(r)
+    return table.qualified if table else r.table
+
+
+def in_order(wanted: Iterable[Registration]) -> list[Registration]:
+    """Upstream first."""
+    chosen = {r.entity: r for r in wanted}
+    reads = {e: r.reads & chosen.keys() for e, r in chosen.items()}
+    ordered: dict[str, Registration] = {}
+
+    def visit(entity: str, path: frozenset[str]) -> None:
+        if entity in ordered or entity in path:
+            return  # a cycle is the library's to refuse
+        for upstream in sorted(reads[entity]):
+            visit(upstream, path | {entity})
+        ordered[entity] = chosen[entity]
+
+    for entity in sorted(chosen):
+        visit(entity, frozenset())
+    return list(ordered.values())
+
+
+def _refusal(now: _Now, r: Registration, decided: frozenset[str]) -> str | None:
+    """Why this TVIEW cannot be brought back by itself, or None."""
+    table, view = now.table(r), now.view(r)
+    if table is None:
+        other = now.relations.get((r.schema, r.name))
+        if other:
+            return f"{other.qualified} is no table (relkind {other.kind})"
+        moved = now.snapshot.by_oid.get(r.table_oid) if r.table_oid else None
+        if moved and moved.kind == "r" and {c.name for c in moved.columns} >= set(r.columns or ()):
+            return (
+                f"its table is called {moved.qualified} now. To bring it back under its name: "
+                f"ALTER TABLE {moved.qualified} RENAME TO {ident(r.name)};"
+            )
+        return None
+    columns = {c.name for c in table.columns}
+    if r.columns is not None and not set(r.columns) <= columns:
+        lacks = ", ".join(ident(c) for c in r.columns if c not in columns)
+        return f"{table.qualified} has no column {lacks}, which the definition of {r.origin} gives"
+    other_row = next((t for t in now.snapshot.tviews if t.table_oid == table.oid), None)
+    if other_row and other_row.entity != r.entity and other_row.name != f"tv_{other_row.entity}":
+        return None  # a row under another entity: it is taken over
+    if view is None or r.entity in decided:
+        return None
+    if view.kind != "v":
+        return f"{view.qualified} is no view (relkind {view.kind})"
+    if view.definition is None:
+        return f"{view.qualified} stands, but its query could not be seen: somebody locks it"
+    if not _same_query(view, r):
+        return _disagree(view, r)
+    return None
+
+
+def _disagree(view: Relation, r: Registration) -> str:
+    import difflib
+
+    lines = difflib.unified_diff(
+        (view.definition or "").splitlines(), r.query.splitlines(),
+        f"{view.qualified}, as it stands", r.origin, lineterm="", n=1,
+    )  # fmt: skip
+    return (
+        "two sources define it, and they disagree. Say which is right with --definition FILE "
+        "(SQL that defines it, or a snapshot):\n" + "\n".join(lines)
+    )
+
+
+def _step(now: _Now, r: Registration) -> Step:
+    table = now.table(r)
+    if table is None:
+        return _anew(now, r)
+    dialect, schema = now.dialect, now.schema
+    view = now.view(r)
+    name = f"{ident(schema)}.{ident(now.view_name(r))}"
+    tview = now.snapshot.tview_by_entity.get(r.entity)
+    statements = ["BEGIN;", f"SET LOCAL lock_timeout = '{TIMEOUT}';"]
+    taken = [
+        t.entity
+        for t in now.snapshot.tviews
+        if t.table_oid == table.oid and t.entity != r.entity and t.name != f"tv_{t.entity}"
+    ]
+    statements += [registering.delete(dialect, schema, entity) for entity in taken]
+    if view is None or not _stands(view, r):
+        if view is not None:
+            statements.append(f"DROP VIEW {name};")
+        path = "pg_catalog, pg_temp" if r.qualified else f"{ident(r.schema)}, public"
+        statements += [f"SET LOCAL search_path = {path};", f"CREATE VIEW {name} AS\n{r.query}\n;"]
+        statements.append("SET LOCAL search_path = pg_catalog, pg_temp;")
+        if r.columns is None:
+            statements.append(_fits(name, table))
+        statements += _belongs(now, r, table, name)
+    else:
+        statements.append("SET LOCAL search_path = pg_catalog, pg_temp;")
+    statements += [
+        registering.restore(
+            dialect, schema, r.entity, table.qualified, name, r.text, r.row,
+            tview.raw if tview else {},
+        ),
+        dialect.reregister(table.qualified),
+        "COMMIT;",
+    ]  # fmt: skip
+    return Step(
+        phase="registration",
+        title=f"Register {table.qualified} as in {r.origin}",
+        statements=tuple(statements),
+        role="superuser",
+        locks=("SHARE ROW EXCLUSIVE on the tables that it reads, where triggers are missing",),
+        undo=(registering.delete(dialect, schema, r.entity),) if tview is None else None,
+        note="Rows are not touched here. Writes missed meanwhile are brought by the last step.",
+        tviews=(table.qualified,),
+    )
+
+
+def _stands(view: Relation, r: Registration) -> bool:
+    """Whether the standing view can be kept: the same query, or one that nobody contradicts."""
+    return view.kind == "v" and r.qualified and _same_query(view, r)
+
+
+def _fits(view: str, table: Relation) -> str:
+    """Refuses a definition whose columns the table lacks: written so, every write would fail."""
+    return (
+        "DO $fits$ BEGIN\n"
+        "  IF EXISTS (SELECT attname FROM pg_catalog.pg_attribute WHERE attnum > 0\n"
+        f"               AND attrelid = {literal(view)}::regclass\n"
+        "             EXCEPT SELECT attname FROM pg_catalog.pg_attribute WHERE attnum > 0\n"
+        f"               AND NOT attisdropped AND attrelid = {literal(table.qualified)}::regclass)\n"
+        "  THEN RAISE EXCEPTION 'the definition gives columns that its table does not have'\n"
+        "    USING ERRCODE = 'undefined_column',\n"
+        "    HINT = 'Take the definition that the table was made with.';\n"
+        "  END IF;\nEND $fits$;"
+    )
+
+
+def _belongs(now: _Now, r: Registration, table: Relation, view: str) -> list[str]:
+    """The view's owner, readers and comment: those of the table, as the extension keeps them."""
+    readers = [
+        (g.grantee, g.grantable)
+        for g in now.snapshot.grants
+        if g.relation == table.oid and g.privilege == "SELECT"
+    ]
+    return [
+        f"ALTER VIEW {view} OWNER TO {ident(table.owner)};",
+        *(
+            f"GRANT SELECT ON {view} TO {_role(who)}{' WITH GRANT OPTION' if grantable else ''};"
+            for who, grantable in sorted(readers)
+        ),
+        *([f"COMMENT ON VIEW {view} IS {literal(r.comment)};"] if r.comment else []),
+    ]
+
+
+def _role(name: str) -> str:
+    return "PUBLIC" if name == "PUBLIC" else ident(name)
+
+
+def _anew(now: _Now, r: Registration) -> Step:
+    """The table is gone: nothing is left to keep, so the extension makes it and fills it."""
+    view = now.view(r)
+    statements = [
+        "BEGIN;",
+        f"SET LOCAL lock_timeout = '{TIMEOUT}';",
+        registering.delete(now.dialect, now.schema, r.entity),
+    ]
+    if view is not None:
+        statements.append(f"DROP VIEW {view.qualified};")
+    path = "pg_catalog, pg_temp" if r.qualified else f"{ident(r.schema)}, public"
+    statements.append(f"SET LOCAL search_path = {path};")
+    if r.owner:
+        statements.append(f"SET LOCAL ROLE {ident(r.owner)};")
+    statements.append(registering.create(r.table, r.query, r.options))
+    statements += [
+        f"GRANT SELECT ON {r.table} TO {_role(who)}{' WITH GRANT OPTION' if grantable else ''};"
+        for who, grantable in r.readers
+    ]
+    statements.append("COMMIT;")
+    return Step(
+        phase="registration",
+        title=f"Create {r.table} anew, as in {r.origin}",
+        statements=tuple(statements),
+        role="superuser",
+        locks=("SHARE ROW EXCLUSIVE on the tables that it reads",),
+        note="Its table is gone with its rows: it is created from the definition and filled. Indexes, "
+        "policies and grants of its own other than SELECT have to be made again.",
+        tviews=(r.table,),
+    )
+
+
+def _readers(now: _Now, done: Sequence[Registration]) -> list[Step]:
+    """Registered TVIEWs that read a restored one: planned while it was a plain table, perhaps."""
+    oids = {t.oid for r in done if (t := now.table(r))}
+    restored = {r.entity for r in done}
+    views = {t.view_oid: t for t in now.snapshot.tviews if t.entity not in restored}
+    found = {
+        views[read.reader].label: views[read.reader]
+        for read in now.snapshot.reads
+        if read.reader in views and read.relation in oids
+    }
+    return [
+        Step(
+            phase="registration",
+            title=f"Register {label} again: it reads what was restored",
+            statements=(now.dialect.reregister(label),),
+            role=f"owner of {label}",
+            tviews=(label,),
+        )
+        for label in sorted(found)
+        if not found[label].plan_error
+    ]
+
+
+def _trust(now: _Now, r: Registration) -> Step:
+    return Step(
+        phase="rows",
+        title=f"Say that the rows of {_label(now, r)} are right",
+        statements=(registering.trust(now.dialect, now.schema, r.entity),),
+        role="superuser",
+        note="It is UNLOGGED: else its next write would refill it as after a crash. Only once its rows "
+        "were compared.",
+        tviews=(_label(now, r),),
+    )

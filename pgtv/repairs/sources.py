@@ -1,0 +1,249 @@
+"""Where a registration that was lost can come from: a saved snapshot, or files that define TVIEWs.
+
+Either gives the same thing, a Registration: what the catalog's row said, and the query of the backing
+view. Nothing here looks at the database that is to be repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pgtv.catalog import codec, dialects
+from pgtv.catalog.dialects import registering
+from pgtv.catalog.dialects.base import ident
+from pgtv.catalog.model import Snapshot, Tview
+from pgtv.errors import UsageError
+from pgtv.graph.edges import edges
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One TVIEW as it was registered.
+
+    query: the backing view's. qualified: every name in it has its schema, as PostgreSQL prints
+    views; else names are found as in its table's schema, then public. text: what the catalog calls
+    the definition. row: other columns of the catalog row, by name, as JSON. view: the backing view's
+    name, None where only the dialect knows. columns: of the backing view, None where not known.
+    reads: entities that it reads, directly or not. trusted: an UNLOGGED TVIEW whose rows the extension
+    trusted. origin: for people.
+    """
+
+    entity: str
+    schema: str
+    query: str
+    text: str
+    origin: str
+    qualified: bool = False
+    row: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    view: str | None = None
+    columns: tuple[str, ...] | None = None
+    comment: str | None = None
+    owner: str | None = None
+    readers: tuple[tuple[str, bool], ...] = ()
+    reads: frozenset[str] = frozenset()
+    trusted: bool = False
+    table_oid: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"tv_{self.entity}"
+
+    @property
+    def table(self) -> str:
+        """Qualified and always quoted."""
+        return f"{ident(self.schema)}.{ident(self.name)}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that registrations were read from.
+
+    snapshot: the whole snapshot where it is one. unusable: entity to why it cannot be used.
+    """
+
+    path: str
+    registrations: Mapping[str, Registration]
+    snapshot: Snapshot | None = None
+    unusable: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(path: Path) -> Source:
+    """Read a snapshot, or an SQL file that defines TVIEWs.
+
+    Raises SnapshotError for a snapshot that cannot be read, UsageError for a file that holds no
+    TVIEW or cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise UsageError(f"cannot read {path}: {e.strerror or e}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is neither a snapshot nor SQL text") from None
+    if text.lstrip().startswith("{"):
+        return from_snapshot(codec.loads(text, str(path)), str(path))
+    return from_sql(str(path), text)
+
+
+def from_snapshot(snapshot: Snapshot, path: str = "snapshot") -> Source:
+    """The registrations that a snapshot saw whole. Raises UsageError where it saw none."""
+    if gap := snapshot.gap("tviews"):
+        raise UsageError(f"{path} does not hold the TVIEWs: {gap.reason}")
+    if not dialects.named(snapshot.extension.generation).has_plan:
+        raise UsageError(
+            f"{path} is of an early release, whose registrations this one cannot hold",
+            "write their definitions down as SQL and give that file: docs/operations/UPGRADES.md",
+        )
+    origin = f"{path}, taken {snapshot.taken_at}"
+    graph = edges(snapshot)
+    found: dict[str, Registration] = {}
+    unusable: dict[str, str] = {}
+    for tview in snapshot.tviews:
+        why = _unusable(snapshot, tview)
+        if why:
+            unusable[tview.entity] = f"{path}: {why}"
+        else:
+            upstream = graph.upstream([tview.table_oid])[1:]
+            reads = frozenset(graph.tviews[o].entity for o in upstream if o in graph.tviews)
+            found[tview.entity] = replace(
+                _registration(snapshot, tview, origin), reads=reads - {tview.entity}
+            )
+    if not found and not unusable:
+        raise UsageError(f"{path} holds no TVIEW", "was it taken after they were lost?")
+    return Source(path, found, snapshot, unusable)
+
+
+def _unusable(snapshot: Snapshot, tview: Tview) -> str | None:
+    """Why this snapshot cannot say how the TVIEW was registered."""
+    table = snapshot.by_oid.get(tview.table_oid)
+    if table is None or table.name != f"tv_{tview.entity}":
+        return "its table was gone or renamed already"
+    if not tview.raw:
+        return "its catalog row could not be read"
+    view = snapshot.by_oid.get(tview.view_oid)
+    if (view is None or view.kind != "v") and not tview.definition.strip():
+        return "its definition was gone already"
+    return None
+
+
+def _registration(snapshot: Snapshot, tview: Tview, origin: str) -> Registration:
+    view = snapshot.by_oid.get(tview.view_oid)
+    table = snapshot.by_oid[tview.table_oid]
+    printed = view.definition if view and view.kind == "v" else None
+    return Registration(
+        entity=tview.entity,
+        schema=table.schema,
+        query=_query(printed or tview.definition),
+        text=tview.definition,
+        origin=origin,
+        qualified=printed is not None,
+        row=registering.restorable(tview.raw),
+        options=tview.options or registering.options_of(tview.raw),
+        view=view.name if view and view.schema == snapshot.extension.schema else None,
+        columns=tuple(c.name for c in view.columns) if view and view.kind == "v" else None,
+        comment=view.comment if view else None,
+        owner=table.owner,
+        readers=tuple(
+            (g.grantee, g.grantable)
+            for g in snapshot.grants
+            if g.relation == table.oid and g.privilege == "SELECT"
+        ),
+        trusted=tview.valid is True and table.persistence == "u",
+        table_oid=table.oid,
+    )
+
+
+def from_sql(path: str, text: str) -> Source:
+    """What an SQL file (a migration) defines; the last definition of a TVIEW counts.
+
+    Raises UsageError where it defines none.
+    """
+    from pgtv.lint.facts import Definition, Facts, read_file
+    from pgtv.lint.source import Source as File
+
+    facts = Facts()
+    file = File(path, text)
+    read_file(file, facts)
+    found: dict[str, Registration] = {}
+    unusable: dict[str, str] = {}
+    for event, what in facts.events:
+        if event == "drop":
+            found.pop(what[1].removeprefix("tv_"), None)
+            continue
+        assert isinstance(what, Definition)
+        entity = what.table.removeprefix("tv_")
+        found.pop(entity, None)
+        unusable.pop(entity, None)
+        where = f"{path} line {file.position(what.at)[0]}"
+        why = _not_literal(what)
+        if why:
+            unusable[entity] = f"{where}: {why}"
+            continue
+        options = dict(what.options or {})
+        found[entity] = Registration(
+            entity=entity,
+            schema=what.schema or "public",
+            query=_query(what.query or ""),
+            text=_query(what.query or ""),
+            origin=where,
+            row=registering.row_of(options),
+            options=options,
+            reads=_reads(what.node, entity),
+        )
+    if not found and not unusable:
+        raise UsageError(
+            f"{path} defines no TVIEW", "a migration that creates it, or a snapshot, is needed"
+        )
+    return Source(path, found, None, unusable)
+
+
+def _reads(node: Any, entity: str) -> frozenset[str]:
+    """Entities of the tables named tv_… in a definition; what views in between read is not seen."""
+    from pgtv.definitions.walk import read
+
+    names = {name for _, name in read(node).relations}
+    return frozenset(n[3:] for n in names if n.startswith("tv_")) - {entity}
+
+
+def _not_literal(definition: Any) -> str | None:
+    if definition.error:
+        return f"the definition cannot be read: {definition.error}"
+    if definition.query is None or definition.node is None:
+        return "the definition is not written there, but built at run time"
+    if definition.options is None or "" in definition.options:
+        return "its options are not written there as JSON"
+    return None
+
+
+def _query(text: str) -> str:
+    return text.strip().rstrip(";").strip()
+
+
+def disagreement(one: Registration, other: Registration) -> str | None:
+    """How two definitions of one TVIEW differ, as a unified diff; None where they say the same.
+
+    The text counts, but for blanks: whether two different texts mean the same, nobody can tell
+    without a server.
+    """
+    import difflib
+
+    texts = [(r.query if one.qualified and other.qualified else r.text) for r in (one, other)]
+    if " ".join(texts[0].split()) == " ".join(texts[1].split()):
+        return None
+    return "\n".join(
+        difflib.unified_diff(
+            texts[0].splitlines(), texts[1].splitlines(), one.origin, other.origin, lineterm="", n=1
+        )
+    )
+
+
+def entities(sources: Iterable[Source]) -> dict[str, list[Registration]]:
+    """Every registration that some source holds, in the sources' order."""
+    found: dict[str, list[Registration]] = {}
+    for source in sources:
+        for entity, registration in source.registrations.items():
+            found.setdefault(entity, []).append(registration)
+    return found
