@@ -41,7 +41,7 @@ def apply(
     Raises NotPossible when another applier is at work or the server is read-only, QueryError for
     the failing statement (the receipt has it too).
     """
-    _take_turn(connection)
+    take_turn(connection)
     receipt = Receipt(plan, _now(), connection.info.user, "pgtv")
     plans.write(receipt, receipt_path)
     try:
@@ -66,7 +66,8 @@ def apply(
     return receipt
 
 
-def _take_turn(connection: psycopg.Connection[Any]) -> None:
+def take_turn(connection: psycopg.Connection[Any]) -> None:
+    """Become the one that applies to this database, until the session ends. Raises NotPossible."""
     row = connection.execute(
         "SELECT pg_catalog.pg_is_in_recovery(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN true"
         " ELSE pg_catalog.pg_try_advisory_lock(%s) END",

@@ -113,13 +113,18 @@ def dumps(document: Plan | Receipt) -> str:
 
 def write(document: Plan | Receipt, path: Path) -> None:
     """Write atomically, readable by the owner alone. Raises UsageError when it cannot be written."""
+    save(dumps(document), path)
+
+
+def save(text: str, path: Path) -> None:
+    """A file's whole text; as `write`."""
     try:
         if path.exists() and not path.is_file():  # a pipe or a device: never replaced
-            path.write_text(dumps(document), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
             return
         partial = path.with_name(path.name + ".partial")
         partial.touch(mode=0o600)
-        partial.write_text(dumps(document), encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as e:
         raise UsageError(f"cannot write {path}: {e.strerror or e}") from None

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -45,22 +45,9 @@ class Target:
         Raises UsageError when it is none of them.
         """
         import psycopg
-        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+        from psycopg.conninfo import make_conninfo
 
-        text = self.dbname or ""
-        try:
-            given = (
-                conninfo_to_dict(text)
-                if "=" in text or "://" in text
-                else ({"dbname": text} if text else {})
-            )
-        except psycopg.ProgrammingError:
-            # libpq's message repeats its input, in which there may be a password
-            raise UsageError(
-                "-d is neither a database name nor a valid conninfo string or URI",
-                "examples: -d shop, -d 'host=db1 dbname=shop', -d postgresql://db1/shop",
-            ) from None
-        merged: dict[str, Any] = dict(given)
+        merged = self._given()
         merged.update(
             {
                 k: v
@@ -78,6 +65,29 @@ class Target:
             return make_conninfo("", **merged)
         except psycopg.ProgrammingError as e:
             raise UsageError(f"cannot connect: {str(e).strip()}") from None
+
+    def in_database(self, name: str) -> Target:
+        """The same server and login, another database. Raises UsageError as `conninfo` does."""
+        from psycopg.conninfo import make_conninfo
+
+        return replace(self, dbname=make_conninfo("", **(self._given() | {"dbname": name})))
+
+    def _given(self) -> dict[str, Any]:
+        """What `dbname` says, as libpq's keywords."""
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+
+        text = self.dbname or ""
+        if "=" not in text and "://" not in text:
+            return {"dbname": text} if text else {}
+        try:
+            return dict(conninfo_to_dict(text))
+        except psycopg.ProgrammingError:
+            # libpq's message repeats its input, in which there may be a password
+            raise UsageError(
+                "-d is neither a database name nor a valid conninfo string or URI",
+                "examples: -d shop, -d 'host=db1 dbname=shop', -d postgresql://db1/shop",
+            ) from None
 
 
 def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any]:

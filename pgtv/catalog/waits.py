@@ -51,9 +51,9 @@ class Wait:
     gids: tuple[str, ...]
 
 
-def waits(snapshot: Snapshot) -> list[Wait]:
-    """Every wait on a relation of a TVIEW, longest first."""
-    return list(_waits(snapshot))
+def waits(snapshot: Snapshot, *, everywhere: bool = False) -> list[Wait]:
+    """Every wait on a relation of a TVIEW, longest first; with `everywhere` every wait collected."""
+    return [w for w in _waits(snapshot) if everywhere or w.relations]
 
 
 def _waits(snapshot: Snapshot) -> Iterator[Wait]:
@@ -65,9 +65,10 @@ def _waits(snapshot: Snapshot) -> Iterator[Wait]:
     for lock in waiting:
         assert lock.pid is not None
         session = sessions.get(lock.pid)
+        # none: it waits for a relation or a transaction, and holds nothing that a TVIEW reads
         relations = (lock.relation,) if lock.relation else _written(snapshot, lock.pid)
-        if not relations:
-            continue  # waits for a transaction, but holds nothing that a TVIEW reads
+        if lock.name is not None:
+            relations = ()
         yield Wait(
             lock.pid,
             session,
