@@ -2,10 +2,57 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import RoleSetting
+from pgtv.checks.declare import Context
 
 ON = ("on", "true", "yes", "1", "t", "y")
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7, "": 1.0}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*")
+
+
+def milliseconds(value: str) -> float | None:
+    """A timeout as it was set (`250`, `2s`, `1.5 min`); None for what is no duration."""
+    found = _DURATION.fullmatch(value)
+    unit = _UNITS.get(found[2]) if found else None
+    return None if found is None or unit is None else float(found[1]) * unit
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A setting that new sessions begin with: its value, for whom, and what takes it back."""
+
+    value: str
+    scope: str
+    reset: tuple[str, ...]
+    source: str
+
+
+def lasting(context: Context, name: str) -> Iterator[Lasting]:
+    """Where `name` is set for good: for roles and databases, and else in the server's configuration.
+
+    The server's own value shows only where nothing is set for this database or for who looks.
+    """
+    snapshot = context.snapshot
+    fixed = [s for s in snapshot.role_settings if s.name == name and not s.function]
+    for setting in fixed:
+        scope, reset = target(setting, name)
+        yield Lasting(setting.value, scope, (reset,), "pg_db_role_setting")
+    if any(s.role in (None, snapshot.server.user) for s in fixed):
+        return
+    server = next((s for s in snapshot.settings if s.name == name), None)
+    if server is None:
+        return
+    value = server.reset if server.reset is not None else server.value
+    if value is not None and server.source not in ("client", "database", "user", "database user"):
+        yield Lasting(
+            value, "every session",
+            (f"ALTER SYSTEM RESET {name};", "SELECT pg_reload_conf();"), "pg_settings",
+        )  # fmt: skip
 
 
 def target(setting: RoleSetting, name: str) -> tuple[str, str]:

@@ -4,13 +4,16 @@ Meaning:
     The plan lists each relation that the definition reads, by name and OID, how changed rows of it
     lead to the TVIEW's rows, and the TVIEWs that it embeds. Here an OID belongs to another relation
     than the name beside it or to none, a path, an embed or a column is missing, a base table counts
-    as a TVIEW, or the table that a function was declared to read is not listed. An edited catalog and
+    as a TVIEW, a TVIEW is embedded that the view does not read, or the table that a function was
+    declared to read is not listed. An edited catalog and
     a restore without its triggers leave such plans. (Whether the plan lists what the view reads is
     reads-disagree's question.)
 
 Impact:
     Triggers fire, the library finds no way from their table to the rows, and the write succeeds
-    without reaching the TVIEW. The extension's health check sees at most orphaned triggers.
+    without reaching the TVIEW. An embed that is not read does worse: writes that reach it fail, with
+    SQLSTATE 42P17 where TVIEWs then embed each other in a circle. The extension's health check sees
+    at most orphaned triggers.
 
 Diagnosis:
     The OIDs are looked up in pg_class, the relations in the plan's own paths and embeds.
@@ -36,17 +39,73 @@ def run(context: Context) -> Iterator[Finding]:
         view = context.snapshot.by_oid.get(tview.view_oid)
         if tview.plan_error or not isinstance(tview.plan, dict) or not view or view.kind != "v":
             continue
-        wrong = list(_wrong(context, tview))
+        invented = _invented(context, tview)
+        wrong = [
+            *({"embeds": entity, "view": "does not read it"} for entity in invented),
+            *_wrong(context, tview),
+        ]
         if not wrong:
             continue
+        circle = _circle(context, tview.entity) if invented else None
+        if circle:
+            wrong.insert(0, {"circle": " -> ".join(circle)})
         yield context.finding(
             tview.label,
-            f"The plan of {tview.label} is wrong in itself: writes to some of what it reads do not "
-            "reach it, silently.",
-            affects=context.affected(tview.table_oid),
+            f"The plan of {tview.label} is wrong in itself: "
+            + (
+                f"it closes the circle {' -> '.join(circle)}, and writes that reach any of these fail "
+                "with SQLSTATE 42P17."
+                if circle
+                else f"it embeds {', '.join(invented)}, which its view does not read; writes that "
+                "reach those fail."
+                if invented
+                else "writes to some of what it reads do not reach it, silently."
+            ),
+            effect=Effect.WRITES_FAIL if invented else None,
+            affects=_affected(context, tview, circle),
             evidence=wrong,
             remedy=reregister(context, tview, refresh=True),
         )
+
+
+def _affected(context: Context, tview: Tview, circle: list[str] | None) -> tuple[str, ...]:
+    by_entity = context.snapshot.tview_by_entity
+    more = [by_entity[e].table_oid for e in circle or () if e in by_entity]
+    return context.affected(tview.table_oid, *more)
+
+
+def _embeds(tview: Tview) -> list[str]:
+    plan = tview.plan if isinstance(tview.plan, dict) and not tview.plan_error else {}
+    return [str(e["entity"]) for e in plan.get("embeds", ())]
+
+
+def _invented(context: Context, tview: Tview) -> list[str]:
+    """Entities that the plan embeds and the view does not read."""
+    if not _has_paths(context):
+        return []
+    read = relations_read(context, tview.view_oid)
+    by_entity = context.snapshot.tview_by_entity
+    return [
+        entity
+        for entity in dict.fromkeys(_embeds(tview))
+        if entity not in by_entity or by_entity[entity].table_oid not in read
+    ]
+
+
+def _circle(context: Context, start: str) -> list[str] | None:
+    """The shortest way along embeds from `start` back to itself."""
+    by_entity = context.snapshot.tview_by_entity
+    ways = [[start]]
+    seen = set()
+    for way in ways:
+        tview = by_entity.get(way[-1])
+        for entity in _embeds(tview) if tview else ():
+            if entity == start:
+                return [*way, start]
+            if entity not in seen:
+                seen.add(entity)
+                ways.append([*way, entity])
+    return None
 
 
 def _wrong(context: Context, tview: Tview) -> Iterator[dict[str, Any]]:

@@ -20,24 +20,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.lasting import ON, target
+from pgtv.checks.lasting import ON, lasting
 from pgtv.finding import Effect, Finding, Remedy, Severity
+
+_NAME = "default_transaction_read_only"
 
 
 def run(context: Context) -> Iterator[Finding]:
-    for setting in context.snapshot.role_settings:
-        if setting.name != "default_transaction_read_only" or setting.value not in ON:
+    for found in lasting(context, _NAME):
+        if found.value.lower() not in ON:
             continue
-        scope, statement = target(setting, "default_transaction_read_only")
         yield context.finding(
-            scope,
-            f"New sessions of {scope} are read-only: their writes fail with 25006.",
-            evidence=[{"setting": setting.name, "value": setting.value}],
+            found.scope,
+            f"New sessions of {found.scope} are read-only: their writes fail with 25006.",
+            evidence=[{"setting": _NAME, "value": found.value, "from": found.source}],
             remedy=Remedy(
                 # the very session that cures it starts read-only
-                sql=("SET default_transaction_read_only = off;", statement),
+                sql=(f"SET {_NAME} = off;", *found.reset),
                 role="superuser, or the owner of the database",
-                undo=statement.replace("RESET", "SET").replace(";", " = on;"),
+                undo=found.reset[0].replace("RESET", "SET").replace(";", " = on;"),
                 note="Counts for new sessions.",
             ),
         )
@@ -50,7 +51,7 @@ CHECK = Check(
     severity=Severity.WARNING,
     effect=Effect.WRITES_FAIL,
     run=run,
-    needs=("role_settings",),
+    needs=("role_settings", "settings"),
     where="primary",
     extension=False,
     provoke=Provoke(

@@ -108,19 +108,24 @@ def _no_force(
     context: Context, table: Relation, affects: tuple[str, ...], readers: list[int]
 ) -> Remedy:
     tviews = [t for o in readers if (t := context.snapshot.tview_by_table.get(o))]
-    statement = f"ALTER TABLE {table.qualified} NO FORCE ROW LEVEL SECURITY;"
+    # the refresh writes every TVIEW below as well, and stops at the first that is forced
+    below = (context.snapshot.by_oid.get(t.table_oid) for t in context.edges.affected(readers))
+    forced = {t.oid: t for t in (table, *below) if t and t.row_security and t.force_row_security}
+    statements = [
+        f"ALTER TABLE {t.qualified} NO FORCE ROW LEVEL SECURITY;" for t in forced.values()
+    ]
     return Remedy(
         sql=(
             "SET lock_timeout = '2s';",
-            statement,
+            *statements,
             *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
         ),
-        role=f"the owner of {table.qualified}, or a superuser",
+        role=f"the owner of {', '.join(t.qualified for t in forced.values())}, or a superuser",
         locks=(
-            f"ACCESS EXCLUSIVE on {table.qualified}",
+            *(f"ACCESS EXCLUSIVE on {t.qualified}" for t in forced.values()),
             f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
         ),
-        undo=statement.replace("NO FORCE", "FORCE"),
+        undo="\n".join(s.replace("NO FORCE", "FORCE") for s in statements),
         note="Policies go on applying to every other role. The refresh blocks readers.",
     )
 

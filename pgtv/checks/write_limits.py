@@ -9,7 +9,7 @@ Impact:
     Statements that change more rows fail with SQLSTATE 54000 and are rolled back. Nothing is lost.
 
 Diagnosis:
-    Both settings as a new session of this database gets them.
+    Both settings as new sessions of this database get them, and those of single roles.
 
 Mitigation:
     Raise the setting, or reset it to its default. As a guard against mistakes a limit should lie well
@@ -20,44 +20,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgtv.catalog.dialects.base import SETTING_PREFIX, ident
+from pgtv.catalog.dialects.base import SETTING_PREFIX
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
+from pgtv.checks.lasting import lasting
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 _LIMITS = ("max_queue_size", "max_refresh_rows")
 
 
 def run(context: Context) -> Iterator[Finding]:
-    snapshot = context.snapshot
     least = int(context.threshold("rows"))
-    for setting in snapshot.settings:
-        name = setting.name.removeprefix(SETTING_PREFIX)
-        if name == setting.name or name not in _LIMITS:
-            continue
-        if not setting.value or not setting.value.isdecimal() or not 0 < int(setting.value) < least:
-            continue
-        if setting.source in ("database", "user", "database user"):
-            # these go before the server's configuration
-            database = ident(snapshot.server.database)
-            sql: tuple[str, ...] = (f"ALTER DATABASE {database} RESET {setting.name};",)
-            note = "Reaches new sessions only. A setting of a role goes before it."
-        else:
-            sql = (f"ALTER SYSTEM RESET {setting.name};", "SELECT pg_reload_conf();")
-            note = "Holds for every database of the server, running sessions too."
-        yield context.finding(
-            "(database)",
-            f"{setting.name} is {setting.value}: a statement that reaches more rows of TVIEWs fails "
-            "with SQLSTATE 54000.",
-            key=name,
-            affects=tuple(t.label for t in snapshot.tviews),
-            evidence=[{"setting": setting.name, "value": setting.value, "from": setting.source}],
-            remedy=Remedy(
-                sql=sql,
-                role="superuser",
-                undo="the same with SET and the value before",
-                note=note,
-            ),
-        )
+    for limit in _LIMITS:
+        name = SETTING_PREFIX + limit
+        for found in lasting(context, name):
+            if not found.value.isdecimal() or not 0 < int(found.value) < least:
+                continue
+            yield context.finding(
+                found.scope if found.scope.startswith("role ") else "(database)",
+                f"{name} is {found.value} for {found.scope}: a statement that reaches more rows of "
+                "TVIEWs fails with SQLSTATE 54000.",
+                key=limit,
+                affects=tuple(t.label for t in context.snapshot.tviews),
+                evidence=[{"setting": name, "value": found.value, "from": found.source}],
+                remedy=Remedy(
+                    sql=found.reset,
+                    role="superuser",
+                    undo="the same with SET and the value before",
+                    note="Reaches new sessions only."
+                    if len(found.reset) == 1
+                    else "Holds for every database of the server, running sessions too.",
+                ),
+            )
 
 
 CHECK = Check(
@@ -67,7 +60,7 @@ CHECK = Check(
     severity=Severity.CRITICAL,
     effect=Effect.WRITES_FAIL,
     run=run,
-    needs=("tviews", "settings"),
+    needs=("tviews", "settings", "role_settings"),
     generations=("current",),
     thresholds={
         "rows": Threshold(
