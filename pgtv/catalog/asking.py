@@ -9,7 +9,7 @@ the query before it took.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -63,15 +63,35 @@ class Rows(Generic[T]):
     kind: Callable[..., T]
 
     def all(self) -> tuple[T, ...]:
-        return tuple(self.kind(**frozen(row)) for row in self.answer.rows() or ())
+        return tuple(self.kind(**row) for row in self.answer.rows() or ())
 
     def one(self) -> T | None:
         return next(iter(self.all()), None)
 
 
-def frozen(row: Mapping[str, Any]) -> Row:
-    """Lists as tuples, so that the model stays immutable and hashable where it can be."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+def _dicts(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:
+    """Rows as dictionaries, arrays in them as tuples: the model is immutable and hashable.
+
+    Which columns are arrays is looked up once an answer; looking at every value costs more than
+    the rest of reading it.
+    """
+    described = cursor.description or ()
+    names = [column.name for column in described]
+    known = cursor.adapters.types
+    arrays = [
+        column.name
+        for column in described
+        if (info := known.get(column.type_code)) and info.array_oid == column.type_code
+    ]
+
+    def row(values: Sequence[Any]) -> Row:
+        found = dict(zip(names, values, strict=True))
+        for name in arrays:
+            if found[name] is not None:
+                found[name] = tuple(found[name])
+        return found
+
+    return row
 
 
 @dataclass
@@ -86,9 +106,8 @@ class Asking:
 
     def __post_init__(self) -> None:
         import psycopg
-        from psycopg.rows import dict_row
 
-        self._cursor = psycopg.ClientCursor(self.connection, row_factory=dict_row)
+        self._cursor = psycopg.ClientCursor(self.connection, row_factory=_dicts)
 
     def ask(
         self,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pgtv import __version__
 from pgtv.catalog import installation, model, queries
 from pgtv.catalog.access import ACCESS, PUBLIC_LACKS
-from pgtv.catalog.asking import Answer, Asking, frozen
+from pgtv.catalog.asking import Answer, Asking
 from pgtv.catalog.dialects import base
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
@@ -186,7 +186,7 @@ def _server(run: Asking, answers: tuple[Answer, Answer, Answer]) -> model.Server
     server, wal, system = answers
     info = run.connection.info
     return model.Server(
-        **frozen(server.row()),
+        **server.row(),
         host=info.host or "",
         port=info.port,
         pooler="PgBouncer" if pooled(run.connection) else None,
@@ -200,7 +200,7 @@ def _relations(rows: Answer) -> tuple[model.Relation, ...]:
     for row in rows.rows() or ():
         columns = tuple(model.Column(**c) for c in row.pop("columns") or ())
         constraints = tuple(model.Constraint(**c) for c in row.pop("constraints") or ())
-        found.append(model.Relation(**frozen(row), columns=columns, constraints=constraints))
+        found.append(model.Relation(**row, columns=columns, constraints=constraints))
     return tuple(found)
 
 
@@ -218,7 +218,7 @@ def _triggers(
             row["definition"] = _masked(row["definition"])
         found.append(
             model.Trigger(
-                **frozen(row),
+                **row,
                 function=f"{function_schema}.{function_name}",
                 kind=kind,
                 entity=dialect.trigger_entity(row["name"], kind, args, entities) if kind else None,
@@ -243,9 +243,7 @@ def _trigger_args(raw: bytes | None) -> tuple[str, ...]:
 def _sessions(rows: Answer) -> tuple[model.Session, ...]:
     from pgtv.catalog.scrub import scrub
 
-    return tuple(
-        model.Session(**frozen({**r, "query": scrub(r["query"])})) for r in rows.rows() or ()
-    )
+    return tuple(model.Session(**{**r, "query": scrub(r["query"])}) for r in rows.rows() or ())
 
 
 def _definitions(run: Asking, snapshot: Snapshot) -> Snapshot:

@@ -197,7 +197,7 @@ class Relation:
     bytes: int | None = (
         None  # of the main fork; only TVIEWs' tables, None where it would have waited
     )
-    comment: str | None = None  # of TVIEWs' tables and backing views
+    comment: str | None = None  # of backing views only
 
 
 @dataclass(frozen=True)

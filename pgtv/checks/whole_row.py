@@ -35,7 +35,7 @@ def run(context: Context) -> Iterator[Finding]:
         if lineage is None or lineage.reads is None or not isinstance(tview.plan, dict):
             continue
         kinds = read_kinds(tview)
-        watched = {t["relid"]: t.get("attnums") for t in tview.plan["tables"]}
+        watched = {t["relid"]: t.get("attnums") for t in tview.plan.get("tables", ())}
         for name, oid in lineage.relations.items():
             table = snapshot.by_oid.get(oid)
             seen = watched.get(oid)

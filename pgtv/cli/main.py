@@ -98,7 +98,11 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> Any:
     """The console script: runs the command and always leaves by sys.exit."""
-    sys.exit(run(argv))
+    code = run(argv)
+    # Python looks for garbage once more when it ends: a third of the time of examining a thousand
+    # TVIEWs, for memory that the process gives back anyway.
+    gc.freeze()
+    sys.exit(code)
 
 
 def run(argv: Sequence[str] | None = None) -> int:

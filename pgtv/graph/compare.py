@@ -32,6 +32,7 @@ def differences(snapshot: Snapshot, read: Definitions | None = None) -> Iterator
     read: the snapshot's definitions, where the caller has them already.
     """
     read = read or Definitions(snapshot)
+    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
     for tview in snapshot.tviews:
         direct = direct_reads(snapshot, tview.view_oid)
         if not direct:
@@ -39,7 +40,8 @@ def differences(snapshot: Snapshot, read: Definitions | None = None) -> Iterator
         if isinstance(tview.plan, dict) and not tview.plan_error:
             yield from _against_plan(snapshot, read.by_reader, tview)
         if tview.definition:
-            yield from _against_text(snapshot, read.own(tview), tview, set(direct))
+            named = {folded.get(o, o) for o in direct}
+            yield from _against_text(snapshot, read.own(tview), tview, named, folded)
 
 
 def direct_reads(snapshot: Snapshot, view: int) -> dict[int, frozenset[str]]:
@@ -100,12 +102,11 @@ def _against_plan(
 
 
 def _against_text(
-    snapshot: Snapshot, lineage: Lineage, tview: Tview, direct: set[int]
+    snapshot: Snapshot, lineage: Lineage, tview: Tview, direct: set[int], folded: dict[int, int]
 ) -> Iterator[Difference]:
+    """folded: backing views to the tables that stand for them; `direct` is folded already."""
     if lineage.reads is None:
         return  # not parseable by this pglast: the server's own view is what counts
-    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
-    direct = {folded.get(o, o) for o in direct}
     named = {folded.get(o, o) for o in lineage.relations.values()}
     for schema, name in lineage.unresolved:
         if schema not in ("pg_catalog", "information_schema"):

@@ -10,9 +10,7 @@ from pgtv.catalog.model import Snapshot
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.edges import edges
 from pgtv.graph.select import select
-from pgtv.rows.compare import Wanted
 from pgtv.rows.result import Result, State
-from pgtv.rows.run import Plan, verify_all
 from pgtv.session import Target
 
 CHECK = "drift"
@@ -20,6 +18,9 @@ CHECK = "drift"
 
 def findings(target: Target, snapshot: Snapshot) -> list[Finding]:
     """Verify every TVIEW now and say what differs. Raises ConnectError."""
+    from pgtv.rows.compare import Wanted
+    from pgtv.rows.run import Plan, verify_all
+
     results = verify_all(Plan(snapshot, target, select(snapshot), Wanted(limit=5)))
     return list(as_findings(snapshot, results))
 
