@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "repair": ("pgtv.cli.repair", "repair", "Show or apply the cure of what doctor finds"),
     "refresh": ("pgtv.cli.refresh", "refresh", "Make rows right beside readers and writers"),
+    "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
     "verify": ("pgtv.cli.verify", "verify", "Compare contents with definitions, row by row"),
     "init": ("pgtv.cli.init", "init", "Show, make or drop the schema where pgtv keeps its state"),

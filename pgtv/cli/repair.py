@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgtv.cli.options import connected, connection_options, look, snapshot_option
+from pgtv.cli.receipts import receipt_file
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
 
@@ -162,7 +163,7 @@ def _apply(
         new = {c for s in plan.steps for c in s.cures} - cured
         if not plan.steps or (turn and not new):
             break
-        where = path if path and not turn else _receipt_path(path, plan, turn)
+        where = receipt_file(path, plan, turn)
         click.echo(f"receipt: {where}", err=True)
         with connected(target, read_only=False) as connection:
             receipt = apply(
@@ -207,17 +208,6 @@ def _rows(target: Target, step: Step) -> str:
     return said
 
 
-def _receipt_path(path: Path | None, plan: Plan, turn: int) -> Path:
-    if path is not None:
-        return path.with_name(f"{path.stem}-{turn + 1}{path.suffix}")
-    stamp = plan.made_at.replace(":", "").replace("-", "")[:15]
-    folder = Path.cwd()
-    n = 0
-    while (found := folder / f"pgtv-receipt-{stamp}-{n}.json").exists():
-        n += 1
-    return found
-
-
 def _undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int:
     """The undo statements of what was done, last first."""
     from dataclasses import replace
@@ -246,7 +236,7 @@ def _undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int
         return Exit.HEALTHY
     with connected(target, read_only=False) as connection:
         _same_database(connection, plan)
-        where = path or _receipt_path(None, plan, 0)
+        where = receipt_file(path, plan)
         click.echo(f"receipt: {where}", err=True)
         apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
     return Exit.WARNING if left else Exit.HEALTHY

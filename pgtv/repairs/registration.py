@@ -26,14 +26,12 @@ class Restored:
     """Steps that bring TVIEWs back, and what they are about.
 
     refused: entity to why it is left alone. tables: qualified names of the TVIEWs restored.
-    trust: steps that must follow once the rows were compared.
     """
 
     steps: tuple[Step, ...] = ()
     tables: tuple[str, ...] = ()
     entities: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
-    trust: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,6 @@ def restore(
     """
     now = _look(snapshot)
     steps: list[Step] = []
-    trust: list[Step] = []
     done: list[Registration] = []
     refused: dict[str, str] = {}
     for registration in in_order(wanted):
@@ -122,15 +119,12 @@ def restore(
             continue
         steps.append(_step(now, registration))
         done.append(registration)
-        if registration.trusted:
-            trust.append(_trust(now, registration))
     again = _readers(now, done)
     return Restored(
         (*steps, *again),
         tuple(_label(now, r) for r in done),
         tuple(r.entity for r in done),
         refused,
-        tuple(trust),
     )
 
 
@@ -344,13 +338,23 @@ def _readers(now: _Now, done: Sequence[Registration]) -> list[Step]:
     ]
 
 
-def _trust(now: _Now, r: Registration) -> Step:
-    return Step(
-        phase="rows",
-        title=f"Say that the rows of {_label(now, r)} are right",
-        statements=(registering.trust(now.dialect, now.schema, r.entity),),
-        role="superuser",
-        note="It is UNLOGGED: else its next write would refill it as after a crash. Only once its rows "
-        "were compared.",
-        tviews=(_label(now, r),),
-    )
+def trust(snapshot: Snapshot, wanted: Iterable[Registration]) -> list[Step]:
+    """Steps for UNLOGGED TVIEWs that were trusted and are not; only once their rows were compared."""
+    now = _look(snapshot)
+    found = []
+    for r in wanted:
+        tview = snapshot.tview_by_entity.get(r.entity)
+        if r.trusted and not (tview and tview.valid):
+            label = _label(now, r)
+            statement = registering.trust(now.dialect, now.schema, r.entity)
+            found.append(
+                Step(
+                    phase="rows",
+                    title=f"Say that the rows of {label} are right",
+                    statements=(statement,),
+                    role="superuser",
+                    note="It is UNLOGGED: else its next write would refill it as after a crash.",
+                    tviews=(label,),
+                )
+            )
+    return found

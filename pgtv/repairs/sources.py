@@ -57,6 +57,15 @@ class Registration:
         """Qualified and always quoted."""
         return f"{ident(self.schema)}.{ident(self.name)}"
 
+    def label(self, snapshot: Snapshot) -> str:
+        """How `snapshot` names its table, where it holds it."""
+        found = (
+            r.qualified
+            for r in snapshot.relations
+            if (r.schema, r.name) == (self.schema, self.name)
+        )
+        return next(found, self.table)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -222,28 +231,36 @@ def _query(text: str) -> str:
     return text.strip().rstrip(";").strip()
 
 
-def disagreement(one: Registration, other: Registration) -> str | None:
-    """How two definitions of one TVIEW differ, as a unified diff; None where they say the same.
+def decide(held: Source, decisions: Iterable[Source]) -> tuple[Source, frozenset[str]]:
+    """`held` with the TVIEWs that `decisions` define as they define them, and which these are.
 
-    The text counts, but for blanks: whether two different texts mean the same, nobody can tell
-    without a server.
+    What a definition does not say (owner, readers, comment, when it was created) stays as held.
     """
-    import difflib
+    found = dict(held.registrations)
+    unusable = dict(held.unusable)
+    decided: set[str] = set()
+    for source in decisions:
+        for entity, one in source.registrations.items():
+            old = found.get(entity)
+            found[entity] = one if old is None else _merged(old, one)
+            unusable.pop(entity, None)
+            decided.add(entity)
+    return replace(held, registrations=found, unusable=unusable), frozenset(decided)
 
-    texts = [(r.query if one.qualified and other.qualified else r.text) for r in (one, other)]
-    if " ".join(texts[0].split()) == " ".join(texts[1].split()):
-        return None
-    return "\n".join(
-        difflib.unified_diff(
-            texts[0].splitlines(), texts[1].splitlines(), one.origin, other.origin, lineterm="", n=1
-        )
+
+def _merged(old: Registration, new: Registration) -> Registration:
+    row = dict(new.row)
+    if "created_at" in old.row:
+        row.setdefault("created_at", old.row["created_at"])
+    return replace(
+        new,
+        schema=old.schema,
+        row=row,
+        view=old.view,
+        comment=new.comment or old.comment,
+        owner=new.owner or old.owner,
+        readers=new.readers or old.readers,
+        reads=new.reads | old.reads,
+        trusted=old.trusted,
+        table_oid=old.table_oid or new.table_oid,
     )
-
-
-def entities(sources: Iterable[Source]) -> dict[str, list[Registration]]:
-    """Every registration that some source holds, in the sources' order."""
-    found: dict[str, list[Registration]] = {}
-    for source in sources:
-        for entity, registration in source.registrations.items():
-            found.setdefault(entity, []).append(registration)
-    return found

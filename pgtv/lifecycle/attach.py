@@ -1,0 +1,117 @@
+"""The plan that brings everything back as a snapshot says: extension, TVIEWs, grants, writes, rows.
+
+A pure function of what is there and of what was: so an attach that was interrupted goes on by being
+planned again, and the same plan cures a dropped extension and a restore without registrations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from pgtv import __version__
+from pgtv.catalog import dialects
+from pgtv.catalog.dialects.base import EXTENSION, ident
+from pgtv.catalog.model import Privilege, Snapshot
+from pgtv.lifecycle import fence
+from pgtv.plan import Left, Plan, Step
+from pgtv.repairs.registration import intact, restore, trust
+from pgtv.repairs.sources import Registration, Source
+
+
+def plan(
+    now: Snapshot, source: Source, wanted: Iterable[Registration], decided: frozenset[str]
+) -> Plan:
+    """Attach `wanted` of `source`, those that stand already left alone. The rows come last.
+
+    Writes are let in once every TVIEW that the source holds is registered: while one is left out, the
+    fence stays.
+    """
+    chosen = list(wanted)
+    missing = [r for r in chosen if r.entity in decided or not intact(now, r)]
+    restored = restore(now, missing, decided)
+    steps = [*installation(now, source.snapshot), *restored.steps]
+    refused = {**source.unusable, **restored.refused}
+    if fence.fenced(now) and not refused:
+        steps.append(_open(now))
+    here = [r for r in chosen if r.entity not in refused]
+    if here:
+        steps.append(_rows(tuple(r.label(now) for r in here)))
+    steps += trust(now, here)
+    return Plan(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        pgtv_version=__version__,
+        database=now.server.database,
+        database_oid=now.server.database_oid,
+        system_identifier=now.server.system_identifier,
+        generation=now.extension.generation,
+        steps=tuple(steps),
+        left=tuple(Left(entity, why) for entity, why in sorted(refused.items())),
+        asked=("attach", source.path),
+    )
+
+
+def installation(now: Snapshot, then: Snapshot | None) -> list[Step]:
+    """The extension itself, as its owner, and the privileges that were granted on its objects."""
+    steps = []
+    dialect = dialects.named(now.extension.generation)
+    if not now.extension.installed:
+        roles = {r.name for r in then.roles if r.superuser} if then else set()
+        owner = then.extension.owner if then and then.extension.owner in roles else None
+        become = (f"SET LOCAL ROLE {ident(owner)};",) if owner else ()
+        steps.append(
+            Step(
+                phase="installation",
+                title=f"Create the extension {EXTENSION}",
+                statements=("BEGIN;", *become, dialect.create_extension(), "COMMIT;"),
+                role="superuser",
+                undo=(f"DROP EXTENSION {EXTENSION};",),
+            )
+        )
+    lacking = [
+        p for p in (then.extension.privileges if then else ()) if p not in now.extension.privileges
+    ]
+    if lacking:
+        steps.append(
+            Step(
+                phase="installation",
+                title=f"Grants on objects of {EXTENSION}, as they were",
+                statements=tuple(_grant(p) for p in lacking),
+                role="superuser",
+                undo=tuple(_grant(p, back=True) for p in lacking),
+            )
+        )
+    return steps
+
+
+def _grant(p: Privilege, *, back: bool = False) -> str:
+    who = "PUBLIC" if p.grantee == "PUBLIC" else ident(p.grantee)
+    if p.given is not back:
+        more = " WITH GRANT OPTION" if p.grantable else ""
+        return f"GRANT {p.privilege} ON {p.object} TO {who}{more};"
+    return f"REVOKE {p.privilege} ON {p.object} FROM {who};"
+
+
+def _open(now: Snapshot) -> Step:
+    fenced = fence.fenced(now)
+    return Step(
+        phase="triggers",
+        title="Let writes in again",
+        statements=("BEGIN;", "SET LOCAL lock_timeout = '2s';", fence.lower(), "COMMIT;"),
+        role="superuser",
+        locks=tuple(f"ACCESS EXCLUSIVE on {r.qualified}" for r in fenced),
+        note="From here on TVIEWs follow writes; their rows are compared beside them.",
+    )
+
+
+def _rows(tables: tuple[str, ...]) -> Step:
+    return Step(
+        phase="rows",
+        title="Compare the rows, and bring those that were missed",
+        statements=(),
+        role="superuser",
+        locks=("ROW EXCLUSIVE on TVIEWs that differ",),
+        note="A write while nobody kept the TVIEWs is found here. Equal ones are not written.",
+        tviews=tables,
+        merge=True,
+    )

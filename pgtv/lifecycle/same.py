@@ -1,0 +1,98 @@
+"""Whether a database is, for its TVIEWs, what it was before an upgrade: by names, not by OIDs.
+
+What has to differ after an upgrade (versions, settings of the server, names of the extension's
+triggers, how a major release prints a view) is no difference; the extension's triggers are counted by
+what they do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+
+from pgtv.catalog.diff import Change, Difference, diff
+from pgtv.catalog.model import Snapshot
+from pgtv.lifecycle import fence
+
+# kinds of pgtv.catalog.diff that an upgrade must not change
+KINDS = ("TVIEW", "relation", "trigger", "index", "grant", "function", "role", "event trigger")
+LOST = ("TVIEW", "trigger", "grant")  # without these, rows go stale or people lose access
+
+
+def compare(before: Snapshot, after: Snapshot) -> Difference:
+    """What is not as before, among what should be."""
+    found = diff(_theirs(before), _theirs(after))
+    same_major = before.server.version_num // 10000 == after.server.version_num // 10000
+    kept = [c for c in found.changes if c.kind in KINDS and (same_major or not _printed(c))]
+    kept += _triggers(before, after)
+    kept += _privileges(before, after)
+    sections = {g.section for _, g in found.not_compared}
+    return Difference(
+        tuple(kept),
+        tuple(
+            (side, gap)
+            for side, gap in found.not_compared
+            if gap.section in sections - _UNIMPORTANT
+        ),
+    )
+
+
+_UNIMPORTANT = frozenset({"settings", "role_settings", "subscriptions", "publications", "server"})
+
+
+def _theirs(snapshot: Snapshot) -> Snapshot:
+    """Without the extension's triggers and our fence, which are compared by what they do."""
+    kept = [
+        t
+        for t in snapshot.triggers
+        if not t.kind and t.function != f"{fence.SCHEMA}.{fence.FUNCTION}"
+    ]
+    return dataclasses.replace(snapshot, triggers=tuple(kept))
+
+
+def _printed(change: Change) -> bool:
+    """A view's text as the server prints it: another major may print the same view otherwise."""
+    return change.kind == "relation" and change.field == "definition"
+
+
+def _jobs(snapshot: Snapshot) -> Counter[str]:
+    """The extension's triggers by what they do for whom, and whether they fire."""
+    state = {"O": "enabled", "D": "disabled", "R": "replica only", "A": "always"}
+    return Counter(
+        f"{snapshot.name_of(t.relation)}: {t.kind} trigger of {t.entity}, type {t.type}, "
+        f"{state.get(t.enabled, t.enabled)}"
+        for t in snapshot.triggers
+        if t.kind and t.relation in snapshot.by_oid
+    )
+
+
+def _triggers(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    if before.gap("triggers") or after.gap("triggers"):
+        return
+    old, new = _jobs(before), _jobs(after)
+    for job in sorted((old - new).keys()):
+        yield Change("removed", "trigger", job, None, {"count": old[job]}, None)
+    for job in sorted((new - old).keys()):
+        yield Change("added", "trigger", job, None, None, {"count": new[job]})
+
+
+def _privileges(before: Snapshot, after: Snapshot) -> Iterator[Change]:
+    if before.gap("privileges") or after.gap("privileges"):
+        return
+    old, new = (
+        {
+            f"{p.object}: {p.privilege} {'to' if p.given else 'taken from'} {p.grantee}"
+            for p in s.extension.privileges
+        }
+        for s in (before, after)
+    )
+    for name in sorted(old - new):
+        yield Change("removed", "grant", name)
+    for name in sorted(new - old):
+        yield Change("added", "grant", name)
+
+
+def lost(found: Difference) -> bool:
+    """Whether something is missing that keeps rows right or people working."""
+    return any(c.change == "removed" and c.kind in LOST for c in found.changes)
