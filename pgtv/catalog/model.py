@@ -441,6 +441,8 @@ class Publication:
     all_tables: bool
     relations: tuple[int, ...] = ()  # of its schemas too
     updates: bool = True  # publishes UPDATE or DELETE, which need a replica identity
+    filters_other: tuple[int, ...] = ()  # relations whose row filter reads beyond their identity
+    columns_lack: tuple[int, ...] = ()  # relations whose column list leaves out part of their identity
 
 
 @dataclass(frozen=True)
@@ -471,6 +473,39 @@ class Verification:
     differing: int
     rows: int | None = None
     table_oid: int | None = None
+
+
+@dataclass(frozen=True)
+class LeasedTrigger:
+    """A trigger that a lease holds, and its state of before (pg_trigger.tgenabled)."""
+
+    entity: str
+    relation: int
+    relation_name: str  # qualified and quoted, as it was then
+    trigger: int
+    name: str
+    enabled: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Triggers that `pgtv triggers disable` disabled for a time, or rows that are owed since.
+
+    Of this database only: leases that a restored copy brought along are left out, and so are those
+    that ended. remaining_seconds: until it should end, negative when overdue.
+    """
+
+    id: int
+    taken_at: str
+    until: str
+    remaining_seconds: float
+    reason: str
+    taken_by: str
+    entities: tuple[str, ...] = ()
+    owed: tuple[str, ...] = ()  # entities whose rows missed writes and were not brought yet
+    enabled_at: str | None = None
+    enabled_by: str | None = None
+    triggers: tuple[LeasedTrigger, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -516,6 +551,7 @@ class Snapshot:
     archiver: Archiver | None = None
     counters: tuple[Counters, ...] = ()
     verifications: tuple[Verification, ...] = ()
+    leases: tuple[Lease, ...] = ()
     growth: Growth | None = None
     gaps: tuple[Gap, ...] = ()
     elapsed_ms: float = 0.0

@@ -653,7 +653,16 @@ GROUP BY s.subname, s.subenabled
 ORDER BY 1
 """
 
+# UPDATE and DELETE need the replica identity: a row filter may read no other column, and a list of
+# columns has to hold it whole.
 PUBLICATIONS = """
+WITH identity AS (
+  SELECT c.oid AS relation, c.relreplident AS kind, i.indkey::int2[] AS columns
+  FROM pg_catalog.pg_class c
+  LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
+   AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END
+  WHERE c.oid::int8 = ANY (%(rels)s::int8[])
+)
 SELECT p.pubname::text AS name, p.puballtables AS all_tables,
        ARRAY(SELECT r.prrelid::int8 FROM pg_catalog.pg_publication_rel r
               WHERE r.prpubid = p.oid AND r.prrelid::int8 = ANY (%(rels)s::int8[])
@@ -662,7 +671,24 @@ SELECT p.pubname::text AS name, p.puballtables AS all_tables,
              JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')
               WHERE s.pnpubid = p.oid AND c.oid::int8 = ANY (%(rels)s::int8[])
              ORDER BY 1) AS relations,
-       p.pubupdate OR p.pubdelete AS updates
+       p.pubupdate OR p.pubdelete AS updates,
+       -- a column in both filter and list has two rows in pg_depend
+       ARRAY(SELECT r.prrelid::int8 FROM pg_catalog.pg_publication_rel r
+             JOIN identity i ON i.relation = r.prrelid AND i.kind <> 'f'
+              WHERE r.prpubid = p.oid AND r.prqual IS NOT NULL AND EXISTS (
+                SELECT 1 FROM pg_catalog.pg_depend d
+                 WHERE d.classid = 'pg_catalog.pg_publication_rel'::pg_catalog.regclass
+                   AND d.objid = r.oid AND d.refobjid = r.prrelid AND d.refobjsubid > 0
+                   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                   AND (i.columns IS NULL OR d.refobjsubid <> ALL (i.columns))
+                 GROUP BY d.refobjsubid
+                HAVING count(*) > CASE WHEN d.refobjsubid = ANY (r.prattrs::int2[]) THEN 1 ELSE 0 END)
+             ORDER BY 1) AS filters_other,
+       ARRAY(SELECT r.prrelid::int8 FROM pg_catalog.pg_publication_rel r
+             JOIN identity i ON i.relation = r.prrelid
+              WHERE r.prpubid = p.oid AND r.prattrs IS NOT NULL
+                AND (i.kind = 'f' OR NOT i.columns <@ r.prattrs::int2[])
+             ORDER BY 1) AS columns_lack
 FROM pg_catalog.pg_publication p
 ORDER BY 1
 """
@@ -675,7 +701,8 @@ FROM pg_catalog.pg_stat_archiver
 """
 
 HAS_STATE = """
-SELECT pg_catalog.to_regclass('pgtv.verification') IS NOT NULL AS present
+SELECT pg_catalog.to_regclass('pgtv.verification') IS NOT NULL AS present,
+       pg_catalog.to_regclass('pgtv.lease_trigger') IS NOT NULL AS leases
 """
 
 # The newest of each table; of this database only, so that a restored copy does not boast.
@@ -688,6 +715,26 @@ WHERE v.system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg
   AND v.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
                          WHERE d.datname = pg_catalog.current_database())
 ORDER BY v.table_name, v.verified_at DESC
+"""
+
+# Those that hold a trigger or owe rows; of this database only, as above.
+LEASES = """
+SELECT l.id, l.taken_at::text AS taken_at, l.until::text AS until,
+       EXTRACT(epoch FROM l.until - pg_catalog.clock_timestamp())::float8 AS remaining_seconds,
+       l.reason, l.taken_by::text AS taken_by, l.entities, l.owed, l.enabled_at::text AS enabled_at,
+       l.enabled_by::text AS enabled_by, h.triggers
+FROM pgtv.lease l
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+             'entity', t.entity, 'relation', t.relation::int8, 'relation_name', t.relation_name,
+             'trigger', t.trigger::int8, 'name', t.trigger_name, 'enabled', t.enabled)
+             ORDER BY t.relation_name, t.trigger_name) AS triggers
+  FROM pgtv.lease_trigger t WHERE t.lease = l.id) h
+WHERE (h.triggers IS NOT NULL OR l.owed <> '{}')
+  AND l.system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
+  AND l.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
+                         WHERE d.datname = pg_catalog.current_database())
+ORDER BY l.id
 """
 
 VIEWDEFS = """
