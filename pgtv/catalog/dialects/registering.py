@@ -174,6 +174,16 @@ def trust(dialect: Dialect, schema: str, entity: str) -> str:
     )
 
 
+def forget_indexes(dialect: Dialect, schema: str, entity: str, names: Iterable[str]) -> str:
+    """Take names off the list of indexes that the extension made; the indexes themselves are gone."""
+    gone = ", ".join(literal(n) for n in names)
+    kept = (
+        "managed_index_names = ARRAY(SELECT n FROM pg_catalog.unnest(managed_index_names) n"
+        f" WHERE n <> ALL (ARRAY[{gone}]::text[]))"
+    )
+    return _update(dialect, schema, [kept], [entity])
+
+
 def delete(dialect: Dialect, schema: str, entity: str) -> str:
     """Take a registration away; its table, view and triggers stay."""
     return f"DELETE FROM {dialect.qualified_meta(schema)} WHERE entity = {literal(entity)};"
