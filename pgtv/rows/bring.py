@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import Exit, NotPossible
-from pgtv.graph.edges import Edges, edges
+from pgtv.graph.edges import edges
 from pgtv.rows import evaluate
+from pgtv.rows.barrier import wait_for_writers
 from pgtv.rows.merge import Merged, Pace, Writer, confined_writer, keys_of, merge
 from pgtv.rows.statements import Part
 from pgtv.rows.subject import Subject, subjects
@@ -74,7 +75,8 @@ def bring(
     if apply and snapshot.server.in_recovery:
         raise NotPossible("this server is a standby", "rows are brought up to date on the primary")
     graph = edges(snapshot)
-    ended = []
+    ended: list[Brought] = []
+    written: set[int] = set()
     connection = connect(replace(target, role=None), read_only=not apply)
     try:
         known = subjects(connection, snapshot)
@@ -87,8 +89,19 @@ def bring(
                     on_batch(label, merged)
 
             started = time.monotonic()
+            upstream = graph.upstream([tview.table_oid])
             try:
-                one = _bring(connection, target, who, graph, subject, apply, pace or Pace(), batch)
+                # who began before may have computed rows of this one from old rows of that one
+                gids = (
+                    wait_for_writers(connection, upstream, (pace or Pace()).barrier_timeout)
+                    if written & set(upstream)
+                    else ()
+                )
+                one = _bring(
+                    connection, target, who, upstream, subject, apply, pace or Pace(), batch
+                )
+                if gids and one.end is not End.UNKNOWN:
+                    one = _behind_prepared(one, gids)
             except psycopg.Error as e:
                 if connection.closed:
                     raise translate(e) from None
@@ -100,6 +113,8 @@ def bring(
                 one = Brought(tview.label, End.UNKNOWN, reason=str(e), hint="see: pgtv doctor")
             except NotPossible as e:
                 one = Brought(tview.label, End.UNKNOWN, reason=e.message, hint=e.hint)
+            if one.merged.written:
+                written.add(tview.table_oid)
             one = replace(one, seconds=round(time.monotonic() - started, 3))
             ended.append(one)
             if on_end:
@@ -116,7 +131,7 @@ def _bring(
     connection: psycopg.Connection[Any],
     target: Target,
     who: evaluate.Login,
-    graph: Edges,
+    relations: Sequence[int],
     subject: Subject,
     apply: bool,
     pace: Pace,
@@ -142,15 +157,9 @@ def _bring(
         keys = [key for _, key in keys_of(writer, subject, Part())]
     if not keys:
         return Brought(label, End.EQUAL)
-    relations = graph.upstream([subject.tview.table_oid])
     merged = merge(writer, subject, keys, relations, pace, on_batch)
     if merged.unknown:
-        gids = ", ".join(merged.unknown)
-        return Brought(
-            label, End.UNKNOWN, len(keys), merged,
-            reason=f"prepared transactions write its tables and cannot be waited for: {gids}",
-            hint="resolve them, then run it again: pgtv doctor --only twophase",
-        )  # fmt: skip
+        return _behind_prepared(Brought(label, End.UNKNOWN, len(keys), merged), merged.unknown)
     if merged.unsettled:
         return Brought(
             label, End.UNSETTLED, len(keys), merged,
@@ -158,6 +167,16 @@ def _bring(
             hint="something keeps writing them wrong: pgtv doctor",
         )  # fmt: skip
     return Brought(label, End.MERGED, len(keys), merged)
+
+
+def _behind_prepared(one: Brought, gids: Sequence[str]) -> Brought:
+    return replace(
+        one,
+        end=End.UNKNOWN,
+        reason="prepared transactions write its tables and cannot be waited for: "
+        + ", ".join(gids),
+        hint="resolve them, then run it again: pgtv doctor --only twophase",
+    )
 
 
 def _writer(

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident, literal
 from pgtv.rows import statements
+from pgtv.rows.barrier import wait_for_writers
 from pgtv.rows.statements import Part
 from pgtv.rows.subject import Subject
 from pgtv.session import retrying
@@ -33,10 +34,6 @@ if TYPE_CHECKING:
     import psycopg
 
 ROUNDS = 8  # a row still wrong after so many barriers has a cause that merging does not cure
-POLL = 0.02  # seconds between looks at who still writes
-_WRITERS = (
-    "RowExclusiveLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
-)  # fmt: skip
 
 Key = tuple[str | None, ...]
 
@@ -247,47 +244,8 @@ def _same(subject: Subject, one: str, other: str) -> str:
 
 
 def barrier_of_writers(writer: Writer, relations: Sequence[int], timeout: float) -> tuple[str, ...]:
-    """Wait until every transaction that writes these relations now has ended.
-
-    Gives the gids of prepared ones, which are not waited for. Raises TimeoutError.
-    """
-    waiting = _writers(writer, relations)
-    gids = tuple(sorted({gid for gid in waiting.values() if gid is not None}))
-    open_ = {v for v, gid in waiting.items() if gid is None}
-    deadline = time.monotonic() + timeout
-    while open_:
-        open_ &= _alive(writer, sorted(open_))
-        if open_ and time.monotonic() > deadline:
-            raise TimeoutError(f"{len(open_)} writers did not end within {timeout:.0f} s")
-        if open_:
-            time.sleep(POLL)
-    return gids
-
-
-def _writers(writer: Writer, relations: Sequence[int]) -> dict[str, str | None]:
-    """Virtual transaction -> gid (None for a running one) of who holds a writer's lock."""
-    rows = writer.connection.execute(
-        "WITH held AS MATERIALIZED (SELECT * FROM pg_catalog.pg_locks"
-        " WHERE pid IS DISTINCT FROM pg_catalog.pg_backend_pid() AND granted)"
-        " SELECT DISTINCT h.virtualtransaction || '@' || COALESCE(h.pid, 0), p.gid FROM held h"
-        " LEFT JOIN held x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
-        "  AND x.virtualtransaction = h.virtualtransaction"
-        " LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid"
-        " WHERE h.locktype = 'relation' AND h.relation::int8 = ANY (%s) AND h.mode = ANY (%s)"
-        "  AND h.database = (SELECT oid FROM pg_catalog.pg_database"
-        "                    WHERE datname = pg_catalog.current_database())",
-        (list(relations), list(_WRITERS)),
-    ).fetchall()
-    return {v: gid or ("(unnamed)" if v.endswith("@0") else None) for v, gid in rows}
-
-
-def _alive(writer: Writer, transactions: Sequence[str]) -> set[str]:
-    rows = writer.connection.execute(
-        "SELECT DISTINCT virtualtransaction || '@' || pid FROM pg_catalog.pg_locks"
-        " WHERE locktype = 'virtualxid' AND virtualtransaction || '@' || pid = ANY (%s)",
-        (list(transactions),),
-    ).fetchall()
-    return {r[0] for r in rows}
+    """Wait for who writes these relations now; gives gids that cannot be waited for."""
+    return wait_for_writers(writer.connection, relations, timeout)
 
 
 def confined_writer(

@@ -6,12 +6,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
+from contents import differing
 from servers import Database, until
 
 from pgtv.graph.edges import edges
+from pgtv.rows import bring as bring_module
+from pgtv.rows.bring import Brought, End, bring, with_dependents
 from pgtv.rows.merge import Merged, Writer, confined_writer, keys_of, merge
 from pgtv.rows.statements import Part
 from pgtv.rows.subject import Subject, subjects
@@ -179,6 +183,62 @@ def test_without_the_barrier_the_same_writer_leaves_drift(shop: Database, race: 
     with bench(shop, entity) as made:
         raced(made, write, no_barrier)
         assert made.wrong(), "the race was not provoked: the test above proves nothing"
+
+
+def brought(shop: Database) -> list[Brought]:
+    snapshot = shop.snapshot()
+    customers = snapshot.tview_by_entity["customer"]
+    return bring(shop.target(), snapshot, with_dependents(snapshot, [customers]), apply=True)
+
+
+STALE_CUSTOMER = """
+INSERT INTO public.tb_customer (name, email) VALUES ('right', 'x');
+BEGIN; UPDATE public.tv_customer SET data = '"wrong"' WHERE data->>'name' = 'right'; COMMIT;
+"""
+ORDER_OF_THEIRS = """INSERT INTO "Sales Dept".tb_order (fk_customer)
+    SELECT pk_customer FROM public.tb_customer WHERE name = 'right'"""
+
+
+def test_who_read_old_rows_of_another_tview_is_waited_for(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order inserted, uncommitted, embeds what its customer's row was before the merge."""
+    shop.sql(STALE_CUSTOMER)
+    real, waiting = bring_module.wait_for_writers, threading.Event()
+
+    def told(*args: Any) -> tuple[str, ...]:
+        waiting.set()
+        return real(*args)
+
+    monkeypatch.setattr(bring_module, "wait_for_writers", told)
+    with shop.connect(autocommit=False) as slow:
+        slow.execute(ORDER_OF_THEIRS)
+        thread = threading.Thread(target=brought, args=(shop,), daemon=True)
+        thread.start()
+        assert waiting.wait(30)
+        slow.commit()
+    thread.join(30)
+    assert not differing(shop)
+
+
+def test_without_that_wait_the_same_order_stays_wrong(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bring_module, "wait_for_writers", lambda *_: ())
+    shop.sql(STALE_CUSTOMER)
+    with shop.connect(autocommit=False) as slow:
+        slow.execute(ORDER_OF_THEIRS)
+        brought(shop)
+        slow.commit()
+    assert set(differing(shop)) == {'"Sales Dept".tv_order'}
+
+
+def test_a_prepared_transaction_that_read_old_rows_is_named(shop: Database) -> None:
+    shop.sql(f"{STALE_CUSTOMER} BEGIN; {ORDER_OF_THEIRS}; PREPARE TRANSACTION 'read old rows'")
+    ended = {b.tview: b for b in brought(shop)}
+    assert ended["public.tv_customer"].end is End.MERGED
+    assert ended['"Sales Dept".tv_order'].end is End.UNKNOWN
+    assert "read old rows" in (ended['"Sales Dept".tv_order'].reason or "")
 
 
 def test_a_prepared_transaction_in_the_way_is_named(orders: Bench) -> None:
