@@ -78,6 +78,10 @@ def _collect(run: Asking) -> Snapshot:
         queries.VERIFICATIONS if state.row().get("present") else None,
         needs=("USAGE on schema pgtv and SELECT on its tables",),
     )  # fmt: skip
+    lease_rows = run.ask(
+        "leases", queries.LEASES if state.row().get("leases") else None,
+        needs=("USAGE on schema pgtv and SELECT on its tables",),
+    )  # fmt: skip
     catalog = installation.ask(run, dialect, extension, held, in_recovery=server.in_recovery)
     extension, dialect = installation.describe(catalog, dialect, extension)
     extension = replace(
@@ -90,7 +94,8 @@ def _collect(run: Asking) -> Snapshot:
     # … and last what stands around the TVIEWs.
     seeds: Params = {
         "known": _array(installation.named_oids(registered)),
-        "ext_schema": schema or "",
+        # after DROP EXTENSION backing views may still stand in its schema
+        "ext_schema": schema or (extension.schema_left and dialect.schema) or "",
         "extension": base.EXTENSION,
         "tables": _array(t.table_oid for t in registered),
         "views": _array(t.view_oid for t in registered),
@@ -105,6 +110,7 @@ def _collect(run: Asking) -> Snapshot:
     indexes = run.all("indexes", model.Index, queries.INDEXES, oids)
     table_stats = run.all("table_stats", model.TableStats, queries.TABLE_STATS, oids)
     grants = run.all("grants", model.Grant, queries.GRANTS, oids)
+    default_grants = run.all("grants", model.DefaultGrant, queries.DEFAULT_GRANTS, seeds)
     public = run.ask(
         "public_access", PUBLIC_LACKS if dialect.public_tables else None,
         {**seeds, "public_tables": list(dialect.public_tables),
@@ -135,6 +141,7 @@ def _collect(run: Asking) -> Snapshot:
         settings=settings.all(),
         role_settings=role_settings.all(),
         grants=grants.all(),
+        default_grants=default_grants.all(),
         access=access.all(),
         roles=roles.all(),
         locks=locks.all(),
@@ -148,6 +155,7 @@ def _collect(run: Asking) -> Snapshot:
         archiver=archiver.one(),
         counters=installation.counters(catalog),
         verifications=verifications.all(),
+        leases=_leases(lease_rows),
         growth=_with_room(installation.growth(catalog), server.host, directory),
     )
     snapshot = _definitions(run, snapshot)
@@ -201,6 +209,14 @@ def _relations(rows: Answer) -> tuple[model.Relation, ...]:
         columns = tuple(model.Column(**c) for c in row.pop("columns") or ())
         constraints = tuple(model.Constraint(**c) for c in row.pop("constraints") or ())
         found.append(model.Relation(**row, columns=columns, constraints=constraints))
+    return tuple(found)
+
+
+def _leases(rows: Answer) -> tuple[model.Lease, ...]:
+    found = []
+    for row in rows.rows() or ():
+        held = tuple(model.LeasedTrigger(**t) for t in row.pop("triggers") or ())
+        found.append(model.Lease(**row, triggers=held))
     return tuple(found)
 
 

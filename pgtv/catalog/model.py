@@ -318,6 +318,19 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class DefaultGrant:
+    """A privilege to write that tables made from now on give away: ALTER DEFAULT PRIVILEGES.
+
+    Only of roles that own a TVIEW, for every schema (None) or one where they own a TVIEW.
+    """
+
+    owner: str
+    schema: str | None
+    grantee: str  # PUBLIC or a role
+    privileges: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Access:
     """Whether a TVIEW's owner may read a relation that its definition reads, as SQL would decide."""
 
@@ -538,6 +551,7 @@ class Snapshot:
     settings: tuple[Setting, ...] = ()
     role_settings: tuple[RoleSetting, ...] = ()
     grants: tuple[Grant, ...] = ()
+    default_grants: tuple[DefaultGrant, ...] = ()
     access: tuple[Access, ...] = ()
     roles: tuple[Role, ...] = ()
     locks: tuple[Lock, ...] = ()

@@ -518,6 +518,24 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
 
+DEFAULT_GRANTS = """
+SELECT o.rolname::text AS owner, n.nspname::text AS schema,
+       COALESCE(g.rolname::text, 'PUBLIC') AS grantee,
+       pg_catalog.array_agg(a.privilege_type ORDER BY a.privilege_type) AS privileges
+FROM pg_catalog.pg_default_acl d
+JOIN pg_catalog.pg_roles o ON o.oid = d.defaclrole
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace
+CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) a
+LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee
+WHERE d.defaclobjtype = 'r' AND a.grantee <> d.defaclrole
+  AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+               WHERE c.oid::int8 = ANY (%(tables)s::int8[]) AND c.relowner = d.defaclrole
+                 AND d.defaclnamespace IN (0, c.relnamespace))
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+"""
+
 ROLES = """
 SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS bypass_rls,
        r.rolcanlogin AS can_login
