@@ -87,7 +87,10 @@ def test_version_imports_next_to_nothing() -> None:
         "print(sorted(m for m in sys.modules if m.startswith('pgtv')), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == "['pgtv', 'pgtv.cli', 'pgtv.cli.main', 'pgtv.errors']"
+    assert (
+        done.stderr.strip()
+        == "['pgtv', 'pgtv.cli', 'pgtv.cli.main', 'pgtv.cli.pipe', 'pgtv.errors']"
+    )
 
 
 @pytest.mark.parametrize(
