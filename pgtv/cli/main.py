@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from pgtv import __version__
+from pgtv.cli.pipe import patient
 from pgtv.errors import Exit, PgtvError
 
 # command -> (module, attribute, short help); the short help is here so that `pgtv --help` imports none
@@ -42,8 +43,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "repair": ("pgtv.cli.repair", "repair", "Show or apply the cure of what doctor finds"),
     "refresh": ("pgtv.cli.refresh", "refresh", "Make rows right beside readers and writers"),
     "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
+    "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
     "verify": ("pgtv.cli.verify", "verify", "Compare contents with definitions, row by row"),
+    "drill": ("pgtv.cli.drill", "drill", "Provoke failures on throwaway servers, and see them cured"),
     "init": ("pgtv.cli.init", "init", "Show, make or drop the schema where pgtv keeps its state"),
     "completion": ("pgtv.cli.completion", "completion", "Print the completion script of a shell"),
 }
@@ -111,9 +114,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):  # closed by who started us (`>&-`): the exit code still tells
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name must print in any locale
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name must print in any locale
+            setattr(sys, name, patient(stream))
     # A command is one short process that keeps nearly all it makes: looking for garbage as often as
     # Python does by default takes half the time of examining a thousand TVIEWs.
     gc.set_threshold(200_000, 20, 50)
@@ -137,10 +140,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     except PgtvError as e:
         _say(e.message, e.hint)
         return e.exit_code
-    except BrokenPipeError:
-        # the reader (head, less) went away; keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.HEALTHY
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO) or e.filename is not None:
             return _unexpected(e)

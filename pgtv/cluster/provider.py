@@ -37,8 +37,11 @@ class Wish:
 class Provider(Protocol):
     """`name` as the command line has it; `label` tells people which servers these are."""
 
-    name: str
-    label: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
 
     def missing(self, powers: Iterable[Can]) -> str | None:
         """Why servers of this provider cannot do one of `powers`, or None."""

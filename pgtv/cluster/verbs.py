@@ -42,13 +42,14 @@ class Verbs(ABC):
     """A server that runs somewhere.
 
     password: None where none is needed. place: a folder of the server's machine for files of
-    `program`.
+    `program`. keep: `destroy` stops it and leaves its data.
     """
 
     superuser: str
     password: str | None = None
     place: str
     cannot: Mapping[Can, str] = {}
+    keep: bool = False
 
     @abstractmethod
     def conninfo(self, database: str = "postgres", user: str | None = None) -> str:

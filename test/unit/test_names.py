@@ -46,11 +46,11 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 def _lines_of_provocations(tree: ast.Module) -> set[int]:
-    """How a test breaks a database is said in the words of the release that it runs on."""
+    """How a test or drill breaks a database is said in the words of the release that it runs on."""
     return {
         line
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Provoke"
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Provoke", "Break")
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
 

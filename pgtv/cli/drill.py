@@ -1,0 +1,240 @@
+"""`pgtv drill`: the failure modes on throwaway servers: provoked, seen, cured, verified."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pgtv.cli.options import output_option, verbosity_options, width, write_output
+from pgtv.errors import Exit, NotPossible, UsageError
+
+if TYPE_CHECKING:
+    from pgtv.cluster.provider import Provider
+    from pgtv.drills.model import Outcome, Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS = ("text", "json", "junit", "html")
+
+
+def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Completion: modes, and their variants after a slash."""
+    from pgtv.drills.registry import all_modes
+
+    known = [
+        n for m in all_modes().values() for n in (m.id, *(f"{m.id}/{v.id}" for v in m.variants))
+    ]
+    return [n for n in known if n.startswith(incomplete)]
+
+
+def _file(name: str, what: str) -> Callable[[F], F]:
+    return click.option(
+        f"--{name}", f"{name}_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        help=f"Write {what} to FILE too.",
+    )  # fmt: skip
+
+
+def _format(command: F) -> F:
+    return click.option(
+        "--format", "fmt", type=click.Choice(FORMATS), default="text", show_default=True,
+        help="How to print the results.",
+    )(command)  # fmt: skip
+
+
+@click.group()
+def drill() -> None:
+    """Provoke failures on throwaway servers, and see them detected, cured and verified.
+
+    Nothing of yours is touched: each drill has a database of its own, on a server that is made for it
+    and removed afterwards.
+    """
+
+
+@drill.command("list")
+@click.option(
+    "--format", "fmt", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="How to print the list.",
+)  # fmt: skip
+def list_(fmt: str) -> int:
+    """List the modes and their variants."""
+    from pgtv.drills.registry import all_modes
+
+    modes = all_modes().values()
+    if fmt == "json":
+        document = [
+            {
+                "number": m.number, "mode": m.id, "title": m.title, "script": f"{m.script}.sh",
+                "variants": [
+                    {"variant": v.id, "title": v.title, "needs": [str(n) for n in v.needs]}
+                    for v in m.variants
+                ],
+            }
+            for m in modes
+        ]  # fmt: skip
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        return Exit.HEALTHY
+    for m in modes:
+        click.echo(f"{m.number:2}  {m.id}: {m.title}")
+        for v in m.variants:
+            click.echo(f"      {v.id:26} {v.title}")
+    return Exit.HEALTHY
+
+
+@drill.command()
+@click.argument("drills", nargs=-1, metavar="[MODE[/VARIANT]]...", shell_complete=_names)
+@click.option(
+    "--provider", type=click.Choice(["local", "docker", "existing"]),
+    help="Where servers come from; told by --image and --dsn, else local.",
+)  # fmt: skip
+@click.option("--image", help="Container image with PostgreSQL and the extension.")
+@click.option(
+    "--dsn", metavar="CONNINFO",
+    help="An existing server: a database is made and dropped there; nothing destructive is done.",
+)  # fmt: skip
+@click.option(
+    "--major", "majors", type=click.IntRange(16, 99), multiple=True,
+    help="PostgreSQL major of local servers; may be repeated. Default: the newest with the extension.",
+)  # fmt: skip
+@_format
+@output_option
+@_file("json", "the report as JSON")
+@_file("junit", "JUnit XML")
+@_file("html", "the report as HTML")
+@click.option("--keep", is_flag=True, help="Leave the data of a server on which a drill failed.")
+@verbosity_options
+def run(
+    drills: tuple[str, ...],
+    provider: str | None,
+    image: str | None,
+    dsn: str | None,
+    majors: tuple[int, ...],
+    fmt: str,
+    output: Path | None,
+    json_file: Path | None,
+    junit_file: Path | None,
+    html_file: Path | None,
+    keep: bool,
+    verbosity: int,
+) -> int:
+    """Run drills: all of them, or the modes and variants named.
+
+    Exit codes: 0 all that could run passed, 2 one failed, 3 nothing could run.
+    """
+    from pgtv.cluster import binaries
+    from pgtv.drills import store
+    from pgtv.drills.engine import run as run_one
+    from pgtv.drills.registry import select
+    from pgtv.drills.stage import Stage
+
+    chosen = select(drills)
+    outcomes: list[Outcome] = []
+    signal.signal(signal.SIGTERM, _interrupt)  # servers are removed as after Ctrl-C
+    for one in providers(provider, image, dsn, majors):
+        if verbosity >= 0:
+            click.echo(f"{len(chosen)} drills: {one.label}", err=True)
+        with Stage(one, keep) as stage:
+            for mode, variant in chosen:
+                outcomes.append(run_one(stage, mode, variant))
+                if verbosity >= 0:
+                    _tell(outcomes[-1], verbosity)
+    report = store.made_now(outcomes, binaries.RELEASE if dsn is None and not image else None)
+    for file, form in ((json_file, "json"), (junit_file, "junit"), (html_file, "html")):
+        if file:
+            write_output(_render(report, form), file)
+    write_output(_render(report, fmt), output)
+    return report.exit
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _tell(outcome: Outcome, verbosity: int) -> None:
+    """Progress, on stderr: the matrix comes at the end."""
+    from pgtv.reports.drills import line
+
+    click.echo(line(outcome, width()), err=True)
+    if verbosity > 0:
+        for refusal in outcome.errors:
+            click.echo(f"         {refusal.sqlstate} {refusal.message}", err=True)
+        for finding in outcome.findings:
+            click.echo(f"         doctor: {finding}", err=True)
+        for step in outcome.steps:
+            click.echo("         " + step.replace("\n", "\n         "), err=True)
+    if outcome.kept:
+        click.echo(f"         kept: {outcome.kept}", err=True)
+
+
+def providers(
+    provider: str | None, image: str | None, dsn: str | None, majors: tuple[int, ...]
+) -> list[Provider]:
+    """As the options say. Raises UsageError, NotPossible where nothing can be started."""
+    from pgtv.cluster import binaries
+    from pgtv.cluster.container import IMAGE
+    from pgtv.cluster.provider import Docker, Local, OnExisting
+
+    told = {"docker": image, "existing": dsn}
+    given = [name for name, value in told.items() if value]
+    provider = provider or (given[0] if given else "local")
+    if [n for n in given if n != provider]:
+        raise UsageError("--image goes with --provider docker, --dsn with --provider existing")
+    if majors and provider != "local":
+        raise UsageError("--major is for local servers", "an image or a server has one already")
+    if provider == "docker":
+        return [Docker(image or IMAGE)]
+    if provider == "existing":
+        if not dsn:
+            raise UsageError("--provider existing needs --dsn")
+        return [OnExisting(dsn)]
+    found: list[Provider] = []
+    for major in majors or (18, 17, 16):
+        folder = binaries.extended(major)
+        if folder:
+            found.append(Local(folder))
+            if not majors:
+                break
+        elif majors:
+            raise NotPossible(f"no PostgreSQL {major} with the extension is here", _INSTALL)
+    if not found:
+        raise NotPossible("no PostgreSQL with the extension is here", _INSTALL)
+    return found
+
+
+_INSTALL = "install the extension for a server on PATH (pg_config), or use --image"
+
+
+def _render(report: Report, fmt: str) -> str:
+    from pgtv.drills import store
+    from pgtv.reports import drills
+
+    if fmt == "json":
+        return store.dumps(report)
+    return {"junit": drills.junit, "html": drills.html}.get(fmt, lambda r: drills.text(r, width()))(
+        report
+    )
+
+
+@drill.command()
+@click.argument(
+    "files", nargs=-1, required=True, metavar="REPORT...",
+    type=click.Path(dir_okay=False, path_type=Path),
+)  # fmt: skip
+@_format
+@output_option
+def report(files: tuple[Path, ...], fmt: str, output: Path | None) -> int:
+    """Print saved reports (drill run --json) as one, in any format.
+
+    Exit codes are those of the runs together.
+    """
+    from dataclasses import replace
+
+    from pgtv.drills import store
+
+    loaded = [store.load(f) for f in files]
+    merged = replace(loaded[-1], outcomes=tuple(o for r in loaded for o in r.outcomes))
+    write_output(_render(merged, fmt), output)
+    return merged.exit

@@ -1,0 +1,167 @@
+"""Named points in the life of a write, reached exactly: a session waits there for a lock that we hold.
+
+Each function brings a backend to its point and gives its process id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pgtv.drills.model import Break
+from pgtv.drills.scene import Scene, insert_marker
+
+LOCK = 20240613  # an advisory lock that only the barrier uses
+UPDATE = "UPDATE public.tb_customer SET name = 'unfinished' WHERE pk_customer = 5"
+_WAIT_IN_TRIGGER = Break(
+    f"""CREATE FUNCTION public.drill_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    PERFORM pg_advisory_xact_lock({LOCK}); RETURN NULL; END $$;
+    CREATE TRIGGER aa_drill AFTER UPDATE ON public.tb_customer FOR EACH ROW
+    EXECUTE FUNCTION public.drill_wait()"""
+)
+_REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+_SUSPENDED = Break("BEGIN; SELECT tviews.pg_tviews_suspend_triggers(); " + UPDATE)
+
+
+Reach = Callable[[Scene, str], "int | None"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place to crash. reach: brings a backend there and gives its process
+    id, or None where none is left there.
+
+    prepared: a prepared transaction with `marker` in it survives.
+    """
+
+    id: str
+    title: str
+    reach: Reach
+    prepared: bool = False
+    cleanup: str = ""
+
+
+def after_base_write(scene: Scene, _: str) -> int:
+    """The base row is written; the triggers of the extension have not run."""
+    scene.break_(_WAIT_IN_TRIGGER)
+    scene.open().execute(f"SELECT pg_advisory_lock({LOCK})".encode())
+    return scene.wait_behind(UPDATE)
+
+
+def in_flush(scene: Scene, _: str) -> int:
+    """The base row is written; the first TVIEW is being written."""
+    scene.open().execute("BEGIN; SELECT 1 FROM public.tv_customer WHERE pk_customer = 5 FOR UPDATE")
+    return scene.wait_behind(UPDATE)
+
+
+def mid_cascade(scene: Scene, _: str) -> int:
+    """One TVIEW is written; those that embed it are not."""
+    scene.open().execute(
+        'BEGIN; SELECT 1 FROM "Sales Dept".tv_order WHERE fk_customer = 5 FOR UPDATE'
+    )
+    return scene.wait_behind(UPDATE)
+
+
+def before_commit(scene: Scene, marker: str) -> int:
+    """Everything is written; the transaction is open."""
+    session = scene.open()
+    session.execute(f"BEGIN; {insert_marker(marker)}; {UPDATE}".encode())
+    return session.info.backend_pid
+
+
+def suspended(scene: Scene, _: str) -> int:
+    """Triggers are suspended in the open transaction: the TVIEWs are behind, and locked."""
+    session = scene.open()
+    session.execute(_SUSPENDED.sql.encode())
+    return session.info.backend_pid
+
+
+def before_prepare(scene: Scene, _: str) -> int:
+    """PREPARE TRANSACTION runs and flushes, and waits."""
+    scene.open().execute(
+        'BEGIN; SELECT 1 FROM "Sales Dept".tv_order WHERE fk_customer = 5 FOR UPDATE'
+    )
+    session = scene.open()
+    pid = session.info.backend_pid
+    scene.run_beside(session, f"BEGIN; {UPDATE}; PREPARE TRANSACTION 'drill'")
+    scene.until_true(f"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {pid}")
+    return pid
+
+
+def after_prepare(scene: Scene, _: str) -> None:
+    """Prepared, on logged TVIEWs only; the session is gone."""
+    with scene.connect() as session:
+        session.execute(f"BEGIN; {UPDATE}; PREPARE TRANSACTION 'drill'".encode())
+
+
+def after_prepare_unlogged(scene: Scene, marker: str) -> None:
+    """Prepared, an UNLOGGED TVIEW among what it wrote; the session is gone."""
+    with scene.connect() as session:
+        session.execute(f"BEGIN; {insert_marker(marker)}; PREPARE TRANSACTION 'drill'".encode())
+
+
+def after_commit_prepared(scene: Scene, marker: str) -> None:
+    """COMMIT PREPARED is acknowledged."""
+    after_prepare_unlogged(scene, marker)
+    with scene.connect() as session:
+        session.execute("COMMIT PREPARED 'drill'")
+    scene.acknowledged.append(marker)
+
+
+def after_commit(scene: Scene, marker: str) -> None:
+    """COMMIT is acknowledged."""
+    with scene.connect() as session:
+        session.execute(f"BEGIN; {insert_marker(marker)}; {UPDATE}; COMMIT".encode())
+    scene.acknowledged.append(marker)
+
+
+def in_refresh(scene: Scene, _: str) -> int:
+    """The extension's refresh has emptied one TVIEW and waits for the next one."""
+    scene.open().execute('BEGIN; SELECT count(*) FROM "Sales Dept".tv_order')
+    return scene.wait_behind(_REFRESH.sql)
+
+
+def in_merge(scene: Scene, _: str) -> int:
+    """`pgtv refresh --apply` writes the rows of a TVIEW that drifted, and waits for one of them."""
+    with scene.connect() as session:
+        session.execute(
+            "SET session_replication_role = replica;"
+            "UPDATE public.tb_customer SET name = 'drifted' WHERE pk_customer < 30"
+        )
+    scene.open().execute(
+        "BEGIN; SELECT 1 FROM public.tv_customer WHERE pk_customer = 20 FOR UPDATE"
+    )
+    return scene.pgtv_waits("refresh", "--apply", "--lock-timeout", "30s")
+
+
+def in_repair(scene: Scene, _: str) -> int:
+    """`pgtv repair --apply` registers a TVIEW again whose trigger is gone, and waits for a writer."""
+    with scene.connect() as session:
+        session.execute(
+            "DO $$ DECLARE t record; BEGIN FOR t IN SELECT tgname FROM pg_trigger"
+            " WHERE tgrelid = 'public.tb_customer'::regclass AND NOT tgisinternal LOOP"
+            " EXECUTE format('DROP TRIGGER %I ON public.tb_customer', t.tgname); END LOOP; END $$"
+        )
+        session.execute(UPDATE)
+    scene.open().execute("BEGIN; UPDATE public.tb_customer SET email = 'x' WHERE pk_customer = 6")
+    return scene.pgtv_waits("repair", "--apply", "--lock-timeout", "30s")
+
+
+POINTS = (
+    Point("after-base-write", "after the base write, before the flush", after_base_write,
+          cleanup="DROP TRIGGER IF EXISTS aa_drill ON public.tb_customer;"
+          " DROP FUNCTION IF EXISTS public.drill_wait()"),
+    Point("in-flush", "in the flush, at the first TVIEW", in_flush),
+    Point("mid-cascade", "mid-cascade, one TVIEW written", mid_cascade),
+    Point("before-commit", "all written, before COMMIT", before_commit),
+    Point("after-commit", "after COMMIT was acknowledged", after_commit),
+    Point("suspended", "triggers suspended, before COMMIT", suspended),
+    Point("before-prepare", "in the flush of PREPARE TRANSACTION", before_prepare),
+    Point("after-prepare", "after PREPARE TRANSACTION", after_prepare, prepared=True),
+    Point("after-prepare-unlogged", "after PREPARE TRANSACTION, UNLOGGED TVIEW written",
+          after_prepare_unlogged, prepared=True),
+    Point("after-commit-prepared", "after COMMIT PREPARED was acknowledged", after_commit_prepared),
+    Point("in-refresh", "in the extension's refresh, one TVIEW emptied", in_refresh),
+    Point("in-merge", "in pgtv refresh --apply, rows of a batch written", in_merge),
+    Point("in-repair", "in pgtv repair --apply, a registration being renewed", in_repair),
+)  # fmt: skip

@@ -1,0 +1,142 @@
+"""Mode 1: a backend or the whole server dies in the middle of a write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pgtv.cluster.provider import Wish
+from pgtv.cluster.verbs import Can, until
+from pgtv.drills import barriers
+from pgtv.drills.barriers import Reach
+from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.scene import Scene, insert_marker
+from pgtv.drills.steps import nothing, restarted
+
+# An acknowledged commit must be with the kernel at least: SIGKILL takes what is in the server's memory.
+DURABLE = {"synchronous_commit": "on"}
+NO_WORKER = Break(
+    "pg_tviews.auto_rebuild_databases"
+)  # the setting that names whose TVIEWs it refills
+_HEALTH = Break(
+    "SELECT count(*) FROM tviews.pg_tviews_health_check()"
+    " WHERE status <> 'OK' AND component <> 'jsonb_delta'"
+)
+_LOG_KILLED = r"was terminated by signal 9"
+
+
+def backend_at(reach: Reach) -> Callable[[Scene], None]:
+    """SIGKILL to the backend that waits at the point; all others are thrown out with it."""
+
+    def inject(scene: Scene) -> None:
+        scene.commit_marker()
+        pid = reach(scene, "marker never")
+        assert pid
+        other = scene.open()
+        scene.server.kill_backend(pid)
+        scene.settle()
+        until(lambda: not scene.try_("SELECT 1", other, None), "nobody was thrown out")
+        scene.server.wait_ready()
+
+    return inject
+
+
+def server_at(reach: Reach) -> Callable[[Scene], None]:
+    """SIGKILL to the whole server at the point; it stays down."""
+
+    def inject(scene: Scene) -> None:
+        scene.commit_marker()
+        other = scene.open()
+        reach(scene, "marker never")
+        scene.server.kill()
+        scene.settle()
+        scene.try_("SELECT 1", other, None)
+
+    return inject
+
+
+def prepared(scene: Scene) -> None:
+    """Killed after PREPARE; the prepared transaction survives and holds its rows."""
+    barriers.after_prepare(scene, "")
+    scene.server.kill()
+    scene.server.start()
+    scene.try_(barriers.UPDATE)
+
+
+def commit_prepared(scene: Scene) -> None:
+    scene.paste("COMMIT PREPARED 'drill';")
+
+
+def trio(scene: Scene) -> None:
+    """PREPARE with an UNLOGGED TVIEW, crash, refill from what is committed, COMMIT PREPARED."""
+    marker = scene.commit_marker() + " prepared"
+    with scene.connect() as session:
+        session.execute(f"BEGIN; {insert_marker(marker)}; PREPARE TRANSACTION 'drill'".encode())
+    warned = [f.id for f in scene.doctor().findings if f.check == "prepared-unlogged"]
+    assert warned, "doctor did not warn of the prepared transaction before the crash"
+    scene.server.kill()
+    scene.server.start()
+    # the first write refills the TVIEW, unless the worker has done so
+    scene.sql("UPDATE public.tb_product SET price = price + 1 WHERE pk_product = 1")
+    scene.sql("COMMIT PREPARED 'drill'")
+    scene.acknowledged.append(marker)
+    complaints = scene.rows(_HEALTH.sql)[0][0]
+    assert complaints == 0, "the extension's health check sees it by now: say so in the documents"
+    assert "public.tv_search" in scene.differing(), "no rows were lost"
+
+
+def kill_and_start(scene: Scene) -> None:
+    scene.commit_marker()
+    scene.server.kill()
+    scene.server.start()
+
+
+_BACKEND = Sees(errors=(("08006", "connection|terminat"),), log=(_LOG_KILLED,), equal=True)
+_SERVER = Sees(errors=(("08006", "connection|terminat"),))
+_ALIVE = (Can.KILL_BACKEND, Can.LOG)
+_KILL = (Can.KILL,)
+
+MODE = Mode(
+    1, "crash-recovery", "Crash during a refresh", "db-failures/test-crash-recovery",
+    (
+        Variant(
+            "backend-mid-transaction", "A backend is killed before COMMIT; it had written TVIEWs",
+            backend_at(barriers.before_commit), _BACKEND, nothing, _ALIVE,
+            Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "backend-mid-cascade", "A backend is killed with one TVIEW written and others not",
+            backend_at(barriers.mid_cascade), _BACKEND, nothing, _ALIVE, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "backend-in-refresh", "A backend is killed in the extension's refresh",
+            backend_at(barriers.in_refresh), _BACKEND, nothing, _ALIVE, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "server-mid-cascade", "The server is killed with one TVIEW written and others not",
+            server_at(barriers.mid_cascade), _SERVER, restarted, _KILL, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "server-in-prepare", "The server is killed while PREPARE TRANSACTION flushes",
+            server_at(barriers.before_prepare), _SERVER, restarted, _KILL, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "server-after-prepare", "The server is killed after PREPARE TRANSACTION",
+            prepared,
+            Sees(
+                errors=(("55P03", "lock timeout"),), findings=("prepared-orphan:drill",),
+                thresholds={"prepared-orphan.age_seconds": 0},
+            ),
+            commit_prepared, _KILL, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "unlogged-reset", "A crash empties an UNLOGGED TVIEW and no worker refills it",
+            kill_and_start, Sees(findings=("unlogged-reset:public.tv_search",)), None, _KILL,
+            Wish(DURABLE | {NO_WORKER.sql: ""}), own=True,
+        ),
+        Variant(
+            "unlogged-prepared-crash", "UNLOGGED TVIEW, PREPARE, crash, COMMIT PREPARED: silent drift",
+            trio, Sees(findings=("drift:public.tv_search",), verify=True), None, _KILL,
+            Wish(DURABLE), own=True,
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,176 @@
+"""Runs one variant from injection to verification, and says how it ended."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pgtv.drills.model import Break, Mode, Outcome, Sees, State, Variant
+from pgtv.drills.stage import Stage
+from pgtv.errors import ClusterError, PgtvError
+
+if TYPE_CHECKING:
+    from pgtv.drills.scene import Scene
+    from pgtv.finding import Finding
+
+DETECT_TIMEOUT = 20.0  # seconds until doctor must have seen it
+HEAL_TIMEOUT = 20.0
+
+
+class _Run:
+    """What is known so far; becomes an Outcome at any point."""
+
+    def __init__(self, mode: Mode, variant: Variant, provider: str) -> None:
+        self.mode, self.variant, self.provider = mode, variant, provider
+        self.done = {"injected": False, "detected": False, "recovered": False, "verified": False}
+        self.seconds: dict[str, float] = {}
+        self.findings: tuple[str, ...] = ()
+        self.rows_lost: int | None = None
+        self.major = 0
+        self.scene: Scene | None = None
+        self.phase = "prepare"
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        self.phase, started = phase, time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = round(time.monotonic() - started, 3)
+
+    def outcome(self, state: State, why: str | None = None, kept: str | None = None) -> Outcome:
+        return Outcome(
+            self.mode.id, self.variant.id, self.variant.title, self.provider, self.major, state,
+            **self.done, rows_lost=self.rows_lost, seconds=self.seconds, findings=self.findings,
+            errors=tuple(self.scene.refused[:8]) if self.scene else (),
+            steps=tuple(self.scene.steps) if self.scene else (), why=why, kept=kept,
+        )  # fmt: skip
+
+
+def run(stage: Stage, mode: Mode, variant: Variant) -> Outcome:
+    """Run one drill. Never raises but for an interrupt: whatever fails is in the outcome."""
+    import psycopg
+
+    now = _Run(mode, variant, stage.provider.name)
+    if why := stage.provider.missing(variant.needs):
+        return now.outcome(State.SKIPPED, why)
+    if stage.provider.name == "existing" and (variant.own or not variant.wish.plain):
+        return now.outcome(State.SKIPPED, "it would restart a server that other people use")
+    kept = None
+    try:
+        started = time.monotonic()
+        with stage.scene(variant.wish, own=variant.own) as scene:
+            now.scene, now.major = scene, scene.server.major
+            if why := _not_here(variant, scene, now.major):
+                return now.outcome(State.SKIPPED, why)
+            scene.begin()
+            now.seconds["prepare"] = round(time.monotonic() - started, 3)
+            try:
+                why = _act(now, scene)
+            except (PgtvError, psycopg.Error, AssertionError) as e:
+                why = f"{now.phase}: {str(e).strip() or type(e).__name__}"
+            except Exception as e:  # a defect of a drill fails that drill and no other
+                why = f"{now.phase}: {type(e).__name__}: {e}"
+            if why and stage.keep:
+                scene.server.keep = True
+                kept = scene.server.place
+    except (ClusterError, psycopg.Error) as e:
+        why = f"{now.phase}: {str(e).strip()}"
+    return now.outcome(State.FAILED if why else State.PASSED, why, kept)
+
+
+def _not_here(variant: Variant, scene: Scene, major: int) -> str | None:
+    if major not in variant.majors:
+        return f"not on PostgreSQL {major}"
+    return variant.skip(scene) if variant.skip else None
+
+
+def _act(now: _Run, scene: Scene) -> str | None:
+    """The four phases; gives what was missing, or None."""
+    variant = now.variant
+    with now.timed("inject"):
+        if isinstance(variant.inject, Break):
+            scene.break_(variant.inject)
+        else:
+            variant.inject(scene)
+    now.done["injected"] = True
+    with now.timed("detect"):
+        now.findings, missing = _detect(scene, variant.sees)
+    now.done["detected"] = not missing
+    with now.timed("recover"):
+        if variant.recover:
+            variant.recover(scene)
+        else:
+            scene.paste_cures(dict(variant.sees.thresholds))
+    now.done["recovered"] = True
+    with now.timed("verify"):
+        problem, now.rows_lost = _verify(scene, variant)
+    now.done["verified"] = problem is None
+    if missing:
+        return f"not seen: {missing}"
+    return problem
+
+
+def _detect(scene: Scene, sees: Sees) -> tuple[tuple[str, ...], str | None]:
+    """(ids of the findings, what was not seen)."""
+    deadline = time.monotonic() + DETECT_TIMEOUT
+    while True:
+        found: list[Finding] = []
+        if sees.findings:
+            found = scene.new_findings(
+                scene.doctor(verify=sees.verify, thresholds=dict(sees.thresholds))
+            )
+        missing = [*_unseen(sees, found, scene)]
+        if not missing or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    if sees.equal and not missing and (differing := scene.differing()):
+        missing.append(f"equal contents ({differing})")
+    return tuple(f.id for f in found), "; ".join(missing) or None
+
+
+def _unseen(sees: Sees, found: Iterable[Finding], scene: Scene) -> Iterator[str]:
+    ids = [f.id for f in found]
+    for wanted in sees.findings:
+        if not any(names(i, wanted) for i in ids):
+            yield f"finding {wanted} (there were: {', '.join(ids) or 'none'})"
+    for sqlstate, pattern in sees.errors:
+        if not any(r.sqlstate == sqlstate and re.search(pattern, r.message) for r in scene.refused):
+            said = "; ".join(f"{r.sqlstate} {r.message}" for r in scene.refused) or "none"
+            yield f"error {sqlstate} {pattern!r} (there were: {said})"
+    for pattern in sees.log:
+        if not re.search(pattern, scene.log()):
+            yield f"log line {pattern!r}"
+
+
+def names(finding: str, wanted: str) -> bool:
+    """Whether `check` or `check:object` means this finding."""
+    return finding == wanted or finding.startswith(wanted + ":")
+
+
+def _verify(scene: Scene, variant: Variant) -> tuple[str | None, int]:
+    """(what is still wrong, rows lost): doctor quiet, contents equal, writes arrive, nothing lost."""
+    deadline = time.monotonic() + HEAL_TIMEOUT
+    while True:
+        left = [
+            f.id
+            for f in scene.new_findings(scene.doctor())
+            if not any(names(f.id, wanted) for wanted in variant.lasts)
+        ]
+        if not left or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    differing = scene.differing()
+    lost = scene.lost() + sum(abs(n) for n in differing.values())
+    if left:
+        return f"doctor still says {', '.join(left)}", lost
+    if lost:
+        return f"{lost} rows lost or wrong {differing or ''}".strip(), lost
+    if refused := scene.write():
+        return f"writes are refused: {refused[0].sqlstate} {refused[0].message}", lost
+    if differing := scene.differing():
+        return f"writes do not arrive: {differing}", sum(abs(n) for n in differing.values())
+    return None, 0

@@ -1,0 +1,64 @@
+"""Mode 6: rows of the extension's catalog are gone, unreadable or point nowhere."""
+
+from __future__ import annotations
+
+from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.steps import repair, then_write
+
+_WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"
+_CATEGORY = "UPDATE public.tb_category SET name = 'written meanwhile' WHERE pk_category = 5"
+
+ROW_GONE = Break("DELETE FROM tviews.pg_tview_meta WHERE entity = 'customer'")
+MAPPED_GONE = Break("DELETE FROM tviews.pg_tview_meta WHERE entity = 'search'")
+PLAN_UNREADABLE = Break("UPDATE tviews.pg_tview_meta SET plan = '{}' WHERE entity = 'stock'")
+TABLE_NOWHERE = Break(
+    "UPDATE tviews.pg_tview_meta SET table_oid = 999999 WHERE entity = 'customer'"
+)
+VIEW_GONE = Break("DROP VIEW tviews.public__tv_customer CASCADE")
+ALL_GONE = Break("DELETE FROM tviews.pg_tview_meta")
+DEFINITION_LOST = Break("UPDATE tviews.pg_tview_meta SET definition = '' WHERE entity = 'customer'")
+
+
+MODE = Mode(
+    6, "metadata-corruption", "Metadata corruption", "extension-failures/test-metadata-corruption",
+    (
+        Variant(
+            "row-gone", "A registration is deleted: writes are silently not propagated",
+            then_write(ROW_GONE, _WRITE),
+            Sees(findings=("registration-missing:public.tv_customer",)),
+        ),
+        Variant(
+            "row-gone-mapped", "A registration is deleted: writes fail",
+            then_write(MAPPED_GONE, _CATEGORY),
+            Sees(errors=(("42704", ""),), findings=("registration-missing",)),
+            repair,
+        ),
+        Variant(
+            "plan-unreadable", "One unreadable plan: every write to any base table fails",
+            then_write(PLAN_UNREADABLE, _WRITE),
+            Sees(errors=(("XX000", ""),), findings=("plan-unreadable:public.tv_stock",)),
+        ),
+        Variant(
+            "oid-nowhere", "A registration points at a table that is not there",
+            then_write(TABLE_NOWHERE, _WRITE),
+            Sees(findings=("table-mismatch",)),
+            repair,
+        ),
+        Variant(
+            "view-gone", "The backing view is dropped: writes fail",
+            then_write(VIEW_GONE, _WRITE),
+            Sees(errors=(("XX000", ""),), findings=("view-mismatch",)),
+        ),
+        Variant(
+            "definition-lost", "The stored definition is empty",
+            DEFINITION_LOST,
+            Sees(findings=("definition-disagrees",)),
+        ),
+        Variant(
+            "all-gone", "Every registration is deleted",
+            then_write(ALL_GONE, _WRITE, _CATEGORY),
+            Sees(findings=("registration-missing",)),
+            repair,
+        ),
+    ),
+)  # fmt: skip

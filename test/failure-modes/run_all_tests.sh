@@ -1,0 +1,29 @@
+#!/bin/sh
+# All failure modes: prints the matrix and writes it as JUnit XML, JSON and HTML.
+#
+# usage: run_all_tests.sh [--output FOLDER] [--image IMAGE | --dsn CONNINFO | --major MAJOR…] [--keep] [-v]
+#
+#   --output FOLDER   where drills.json, drills.xml and drills.html go (default: ./drill-results)
+#
+# Exits 0 only when all that could run passed; 2 when something failed; 3 when nothing could run.
+set -eu
+lib=$(dirname "$0")/lib
+. "$lib/simulate-failure.sh"
+
+output=drill-results
+case ${1:-} in
+-h | --help)
+    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    exit
+    ;;
+--output)
+    output=${2:?a folder is needed after --output}
+    shift 2
+    ;;
+esac
+mkdir -p "$output"
+code=0
+run_pgtv drill run "$@" --json "$output/drills.json" --junit "$output/drills.xml" \
+    --html "$output/drills.html" || code=$?
+echo "reports: $output/drills.json $output/drills.xml $output/drills.html"
+exit "$code"
