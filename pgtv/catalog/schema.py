@@ -1,10 +1,11 @@
-"""The JSON schema of snapshot files, derived from the model's own classes."""
+"""JSON schemas of snapshot files and other documents, derived from their own classes."""
 
 from __future__ import annotations
 
 import dataclasses
 import types
 import typing
+from enum import StrEnum
 from typing import Any
 
 from pgtv.catalog.model import SCHEMA, Snapshot
@@ -14,15 +15,24 @@ _PRIMITIVES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 def snapshot_schema() -> dict[str, Any]:
     """The document that schemas/ publishes; required is what has no default."""
+    return document_schema(
+        Snapshot,
+        SCHEMA,
+        "What was true of TVIEWs in one database at one moment. Readers ignore keys "
+        "that they do not know; keys that are missing have the model's defaults.",
+    )
+
+
+def document_schema(cls: type, name: str, description: str) -> dict[str, Any]:
+    """The schema of a document that is the dataclass `cls` as JSON, `schema` naming it."""
     definitions: dict[str, Any] = {}
-    root = _object(Snapshot, definitions)
-    root["properties"]["schema"] = {"const": SCHEMA}
+    root = _object(cls, definitions)
+    root["properties"]["schema"] = {"const": name}
     root["required"] = [*root["required"], "schema"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": SCHEMA,
-        "description": "What was true of TVIEWs in one database at one moment. Readers ignore keys "
-        "that they do not know; keys that are missing have the model's defaults.",
+        "title": name,
+        "description": description,
         **root,
         "$defs": dict(sorted(definitions.items())),
     }
@@ -54,6 +64,10 @@ def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "prefixItems": items, "minItems": len(items)}
     if origin is dict:
         return {"type": "object", "additionalProperties": _type(args[1], definitions)}
+    if origin is list:
+        return {"type": "array", "items": _type(args[0], definitions)}
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return {"enum": [str(member) for member in kind]}
     if kind is type(None):
         return {"type": "null"}
     if kind is Any:

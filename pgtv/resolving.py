@@ -1,0 +1,306 @@
+"""Ends prepared transactions, one after the other, and puts right the TVIEWs that they touched.
+
+In the database of each, as a role that may, in autocommit: COMMIT PREPARED and ROLLBACK PREPARED run
+in no transaction block. Before each statement the name is looked up again: it has to be the very
+transaction that was shown. (Between that look and the statement nothing can be locked; a coordinator
+that ends it and prepares another one under the same name within that millisecond is not seen.)
+A receipt is saved before the first statement and after each step; where the schema pgtv is there, so
+is a dead letter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgtv import plan as plans
+from pgtv.errors import NotPossible, PgtvError
+from pgtv.repairs import dead_letters
+from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt, dumps, now
+from pgtv.session import Target
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from pgtv.catalog.model import Snapshot
+
+_NO_SUCH = "42704"  # SQLSTATE: prepared transaction with identifier … does not exist
+
+
+def apply(
+    target: Target,
+    looked: Mapping[str, Snapshot],
+    receipt: Receipt,
+    path: Path,
+    show: Callable[[str], None],
+) -> None:
+    """End the receipt's transactions, database by database, then bring the rows of their TVIEWs.
+
+    One that cannot be ended keeps no other from it: see its error. looked: the snapshots of what is
+    ended, by database. show: told each statement before it runs. Raises UsageError when the receipt
+    cannot be written; nothing was done then.
+    """
+    receipt.applied, receipt.outcome = True, "running"
+
+    def save() -> None:
+        plans.save(dumps(receipt), path)
+
+    save()
+    try:
+        for database in dict.fromkeys(e.transaction.database for e in receipt.endings):
+            mine = [e for e in receipt.endings if e.transaction.database == database]
+            there = target.in_database(database)
+            _in_database(there, looked.get(database), mine, receipt, save, show)
+        failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
+        receipt.outcome = "failed" if failed else "complete"
+    except KeyboardInterrupt:
+        receipt.outcome = "interrupted"
+        raise
+    except PgtvError:
+        receipt.outcome = "failed"
+        raise
+    finally:
+        receipt.finished_at = now()
+        save()
+
+
+def _in_database(
+    target: Target,
+    snapshot: Snapshot | None,
+    endings: list[Ending],
+    receipt: Receipt,
+    save: Callable[[], None],
+    show: Callable[[str], None],
+) -> None:
+    import psycopg
+
+    from pgtv.applying import take_turn
+    from pgtv.session import connect, pooled, translate
+
+    show(f"-- in database {endings[0].transaction.database}")
+    try:
+        connection = connect(target, read_only=False)
+    except PgtvError as e:
+        _failed(endings, e)
+        return
+    try:
+        if pooled(connection):
+            raise NotPossible(
+                "a pooler stands in between: roles and locks of a session do not stay with it",
+                "connect to the server itself with -h and -p",
+            )
+        take_turn(connection)
+        no_record = _ready(connection)
+        for ending in endings:
+            if snapshot and ending.action == "rollback":
+                _keep_keys(connection, snapshot, ending)
+            _end(connection, target, ending, no_record, save, show)
+        if any(e.outcome in (Outcome.DONE, Outcome.GONE) for e in endings):
+            _bring(connection, target, endings, receipt, save, show)
+    except KeyboardInterrupt:
+        connection.cancel_safe(timeout=3)
+        raise
+    except psycopg.Error as e:
+        lost = translate(e)
+        _failed([x for x in endings if x.outcome is Outcome.UNDER_WAY], _perhaps(lost))
+        _failed(endings, lost)
+    except PgtvError as e:
+        _failed(endings, e)
+    finally:
+        connection.close()
+
+
+def _perhaps(lost: PgtvError) -> PgtvError:
+    """A statement was sent and no answer came."""
+    return PgtvError(f"{lost.message}; it may have been ended all the same", "see: pgtv 2pc list")
+
+
+def _failed(endings: Iterable[Ending], error: PgtvError) -> None:
+    """What was still to be done, or under way, could not be."""
+    for ending in endings:
+        if ending.outcome in (Outcome.PLANNED, Outcome.UNDER_WAY):
+            ending.outcome, ending.error, ending.hint = Outcome.FAILED, error.message, error.hint
+
+
+def _ready(connection: psycopg.Connection[Any]) -> str | None:
+    """Why no dead letter can be kept, or None; then records that a run left open are settled."""
+    import psycopg
+
+    why = dead_letters.why_not(connection)
+    if why is None:
+        try:
+            dead_letters.settle_open(connection)
+        except psycopg.Error as e:
+            if connection.closed:
+                raise
+            why = f"pgtv.dead_letter cannot be written: {e.diag.message_primary}"
+    return why
+
+
+def _keep_keys(connection: psycopg.Connection[Any], snapshot: Snapshot, ending: Ending) -> None:
+    """What can be told of the rows that a rollback gives up, for the record."""
+    from pgtv.rows.prepared import keys
+
+    one = ending.transaction
+    found = [p for p in snapshot.prepared if (p.gid, p.xid) == (one.gid, one.xid)]
+    told = tuple(k for p in found for k in keys(connection, snapshot, p))
+    ending.transaction = replace(one, keys=told)
+
+
+def _end(
+    connection: psycopg.Connection[Any],
+    target: Target,
+    ending: Ending,
+    no_record: str | None,
+    save: Callable[[], None],
+    show: Callable[[str], None],
+) -> None:
+    import psycopg
+
+    from pgtv.session import translate
+
+    one = ending.transaction
+    ending.at, started = now(), time.monotonic()
+    try:
+        if _xid_of(connection, one.gid) != one.xid:
+            _gone(connection, ending)
+            return
+        ending.role = _role(connection, one.owner)
+        ending.outcome, ending.no_dead_letter = Outcome.UNDER_WAY, no_record
+        if no_record is None:
+            ending.dead_letter = dead_letters.begin(connection, one, ending.action)
+        save()
+        if ending.role:
+            show(f"SET ROLE {ending.role};")
+        show(ending.statement)
+        try:
+            if ending.role:
+                connection.execute(f"SET ROLE {ending.role}".encode())
+            connection.execute(ending.statement.encode())
+            ending.outcome, ending.ended = Outcome.DONE, ENDED[ending.action]
+        finally:
+            if ending.role and not connection.closed:
+                connection.execute("RESET ROLE")
+                if target.role:
+                    connection.execute(f"SET ROLE {_quoted(target.role)}".encode())
+    except psycopg.Error as e:
+        if connection.closed:
+            raise
+        if e.sqlstate == _NO_SUCH:
+            _gone(connection, ending)
+        else:
+            _failed([ending], translate(e))
+    except NotPossible as e:
+        _failed([ending], e)
+    finally:
+        ending.milliseconds = round((time.monotonic() - started) * 1000, 1)
+        if not connection.closed:
+            _settle(connection, ending)
+        save()
+
+
+def _settle(connection: psycopg.Connection[Any], ending: Ending) -> None:
+    """Close the dead letter; where that fails the next run does it."""
+    import psycopg
+
+    if ending.dead_letter is None or ending.outcome is Outcome.UNDER_WAY:
+        return
+    outcome = ending.ended or dead_letters.GONE
+    if ending.outcome is Outcome.FAILED:
+        outcome = f"not ended: {ending.error}"
+    try:
+        dead_letters.settle(connection, ending.dead_letter, outcome)
+    except psycopg.Error as e:
+        ending.no_dead_letter = f"its record stays open: {e.diag.message_primary}"
+
+
+def _xid_of(connection: psycopg.Connection[Any], gid: str) -> str | None:
+    row = connection.execute(
+        "SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p"
+        " WHERE p.gid = %s AND p.database = pg_catalog.current_database()",
+        (gid,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _gone(connection: psycopg.Connection[Any], ending: Ending) -> None:
+    """Its coordinator, or somebody else, was faster; the server remembers which way."""
+    how = dead_letters.how_ended(connection, ending.transaction.xid)
+    ending.outcome, ending.ended = Outcome.GONE, ENDED[how] if how else None
+
+
+def _role(connection: psycopg.Connection[Any], owner: str) -> str | None:
+    """The role to become, quoted, or None to stay. Raises NotPossible."""
+    row = connection.execute(
+        "SELECT r.rolsuper, r.rolname::text, o.oid IS NOT NULL AND pg_catalog.pg_has_role(o.oid,"
+        " CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 160000"
+        "      THEN 'SET' ELSE 'MEMBER' END)"
+        " FROM pg_catalog.pg_roles r LEFT JOIN pg_catalog.pg_roles o ON o.rolname = %s"
+        " WHERE r.rolname = CURRENT_USER",
+        (owner,),
+    ).fetchone()
+    assert row is not None
+    superuser, name, may_become = row
+    if superuser or name == owner:
+        return None
+    if may_become:
+        return _quoted(owner)
+    raise NotPossible(
+        f"{name} may not end a transaction that {owner} prepared",
+        f"log in with -U as {owner}, as a member of that role or as a superuser",
+    )
+
+
+def _quoted(role: str) -> str:
+    from pgtv.catalog.dialects.base import ident
+
+    return ident(role)
+
+
+def _bring(
+    connection: psycopg.Connection[Any],
+    target: Target,
+    endings: list[Ending],
+    receipt: Receipt,
+    save: Callable[[], None],
+    show: Callable[[str], None],
+) -> None:
+    """Compare the TVIEWs that were touched, dependents included, and write what differs."""
+    from pgtv.catalog.collect import collect
+    from pgtv.rows.bring import Brought as OfTview
+    from pgtv.rows.bring import bring, with_dependents
+
+    touched = {
+        label
+        for e in endings
+        if e.outcome in (Outcome.DONE, Outcome.GONE)
+        for label in e.transaction.tviews
+    }
+    if not touched:
+        return
+    snapshot = collect(connection)
+    database = snapshot.server.database
+    tviews = [t for t in snapshot.tviews if t.label in touched]
+    for missing in sorted(touched - {t.label for t in tviews}):
+        receipt.rows.append(Brought(database, missing, "unknown", reason="it is no longer there"))
+
+    def keep(b: OfTview) -> None:
+        m = b.merged
+        receipt.rows.append(
+            Brought(
+                database, b.tview, b.end.value, b.differing, m.inserted, m.updated, m.deleted,
+                b.reason, b.hint,
+            )
+        )  # fmt: skip
+        save()
+
+    show(f"-- verify and repair the rows of {', '.join(t.label for t in tviews)}")
+    try:
+        bring(target, snapshot, with_dependents(snapshot, tviews), apply=True, on_end=keep)
+    except PgtvError as e:
+        receipt.rows += [
+            Brought(database, t.label, "unknown", reason=e.message, hint=e.hint) for t in tviews
+        ]
