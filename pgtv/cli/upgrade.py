@@ -251,7 +251,7 @@ def _run(target: Target, plan: Plan, where: Path, rows: Callable[[Step], str] | 
 
     click.echo(f"receipt: {where}", err=True)
     with connected(target, read_only=False) as connection:
-        apply(connection, plan, where, click.echo, lock_timeout="2s", rows=rows)
+        apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout, rows=rows)
 
 
 @upgrade.command()

@@ -97,7 +97,7 @@ def _open(now: Snapshot) -> Step:
     return Step(
         phase="triggers",
         title="Let writes in again",
-        statements=("BEGIN;", "SET LOCAL lock_timeout = '2s';", fence.lower(), "COMMIT;"),
+        statements=("BEGIN;", fence.lower(), "COMMIT;"),
         role="superuser",
         locks=tuple(f"ACCESS EXCLUSIVE on {r.qualified}" for r in fenced),
         note="From here on TVIEWs follow writes; their rows are compared beside them.",

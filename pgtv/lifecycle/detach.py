@@ -74,7 +74,6 @@ def plan(snapshot: Snapshot, file: str) -> Plan:
     names = ", ".join(r.qualified for r in fenced)
     statements = [
         "BEGIN;",
-        "SET LOCAL lock_timeout = '2s';",
         *([f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE;"] if fenced else []),
         _unchanged(snapshot),
         *fence.raise_(

@@ -8,7 +8,6 @@ what they do.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterator
 
 from pgtv.catalog.diff import Change, Difference, diff
@@ -56,25 +55,29 @@ def _printed(change: Change) -> bool:
     return change.kind == "relation" and change.field == "definition"
 
 
-def _jobs(snapshot: Snapshot) -> Counter[str]:
+def _jobs(snapshot: Snapshot) -> dict[str, list[str]]:
     """The extension's triggers by what they do for whom, and whether they fire."""
     state = {"O": "enabled", "D": "disabled", "R": "replica only", "A": "always"}
-    return Counter(
-        f"{snapshot.name_of(t.relation)}: {t.kind} trigger of {t.entity}, type {t.type}, "
-        f"{state.get(t.enabled, t.enabled)}"
-        for t in snapshot.triggers
-        if t.kind and t.relation in snapshot.by_oid
-    )
+    found: dict[str, list[str]] = {}
+    for t in snapshot.triggers:
+        if t.kind and t.relation in snapshot.by_oid:
+            job = f"{snapshot.name_of(t.relation)}: {t.kind} of {t.entity}, type {t.type}"
+            found.setdefault(job, []).append(state.get(t.enabled, t.enabled))
+    return {job: sorted(states) for job, states in found.items()}
 
 
 def _triggers(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     if before.gap("triggers") or after.gap("triggers"):
         return
     old, new = _jobs(before), _jobs(after)
-    for job in sorted((old - new).keys()):
-        yield Change("removed", "trigger", job, None, {"count": old[job]}, None)
-    for job in sorted((new - old).keys()):
-        yield Change("added", "trigger", job, None, None, {"count": new[job]})
+    for job in sorted(old.keys() | new.keys()):
+        was, now = old.get(job), new.get(job)
+        if now is None:
+            yield Change("removed", "trigger", job)
+        elif was is None:
+            yield Change("added", "trigger", job)
+        elif was != now:
+            yield Change("changed", "trigger", job, "fires", ", ".join(was), ", ".join(now))
 
 
 def _privileges(before: Snapshot, after: Snapshot) -> Iterator[Change]:
@@ -95,4 +98,6 @@ def _privileges(before: Snapshot, after: Snapshot) -> Iterator[Change]:
 
 def lost(found: Difference) -> bool:
     """Whether something is missing that keeps rows right or people working."""
-    return any(c.change == "removed" and c.kind in LOST for c in found.changes)
+    return any(
+        c.kind in LOST if c.change == "removed" else c.field == "fires" for c in found.changes
+    )

@@ -18,8 +18,6 @@ from pgtv.catalog.model import Relation, Snapshot, Tview
 from pgtv.plan import Step
 from pgtv.repairs.sources import Registration
 
-TIMEOUT = "2s"
-
 
 @dataclass(frozen=True)
 class Restored:
@@ -204,7 +202,7 @@ def _step(now: _Now, r: Registration) -> Step:
     view = now.view(r)
     name = f"{ident(schema)}.{ident(now.view_name(r))}"
     tview = now.snapshot.tview_by_entity.get(r.entity)
-    statements = ["BEGIN;", f"SET LOCAL lock_timeout = '{TIMEOUT}';"]
+    statements = ["BEGIN;"]
     taken = [
         t.entity
         for t in now.snapshot.tviews
@@ -264,17 +262,14 @@ def _fits(view: str, table: Relation) -> str:
 
 def _belongs(now: _Now, r: Registration, table: Relation, view: str) -> list[str]:
     """The view's owner, readers and comment: those of the table, as the extension keeps them."""
-    readers = [
-        (g.grantee, g.grantable)
+    readers = {
+        g.grantee
         for g in now.snapshot.grants
         if g.relation == table.oid and g.privilege == "SELECT"
-    ]
+    }
     return [
         f"ALTER VIEW {view} OWNER TO {ident(table.owner)};",
-        *(
-            f"GRANT SELECT ON {view} TO {_role(who)}{' WITH GRANT OPTION' if grantable else ''};"
-            for who, grantable in sorted(readers)
-        ),
+        *(f"GRANT SELECT ON {view} TO {_role(who)};" for who in sorted(readers)),
         *([f"COMMENT ON VIEW {view} IS {literal(r.comment)};"] if r.comment else []),
     ]
 
@@ -288,7 +283,6 @@ def _anew(now: _Now, r: Registration) -> Step:
     view = now.view(r)
     statements = [
         "BEGIN;",
-        f"SET LOCAL lock_timeout = '{TIMEOUT}';",
         registering.delete(now.dialect, now.schema, r.entity),
     ]
     if view is not None:
