@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, LiteralString, TypeVar
 from weakref import WeakKeyDictionary
 
 from pgtv.errors import ConnectError, NotPossible, PgtvError, QueryError, UsageError
 
 if TYPE_CHECKING:
     import psycopg
-    from psycopg.sql import Composable
+    from psycopg.sql import Composable, Composed
 
 APPLICATION = "pgtv"
 STATEMENT_TIMEOUT = "60s"
@@ -108,12 +108,36 @@ def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any
         raise ConnectError(_connect_message(e), _connect_hint(e)) from None
     _TARGETS[connection] = (target, read_only)
     try:
-        if not pooled(connection):
-            prepare(connection, target, read_only=read_only)
+        with _bounded(connection):
+            if not pooled(connection):
+                prepare(connection, target, read_only=read_only)
     except psycopg.Error as e:
         connection.close()
+        if e.sqlstate == "57014":  # the bound on the first statements
+            raise ConnectError(
+                f"the server answered the login, and nothing within {CONNECT_TIMEOUT} s since",
+                "somebody may hold ACCESS EXCLUSIVE on a system catalog: see pg_locks",
+            ) from None
         raise translate(e) from None
     return connection
+
+
+@contextmanager
+def _bounded(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Cancel from here what takes longer than a login may.
+
+    The server's own timeouts come too late for the statement that sets them: a library that looks
+    into a catalog table before each statement waits for whoever has locked that table.
+    """
+    import threading
+
+    timer = threading.Timer(CONNECT_TIMEOUT, connection.cancel)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 # What a connection was opened with: snapshot_transaction pins it again behind a pooler.
@@ -125,29 +149,67 @@ def pooled(connection: psycopg.Connection[Any]) -> bool:
     """Whether a pooler (PgBouncer or another) stands between us and the server.
 
     A pooler answers the login itself and makes up the process id that goes with cancel requests,
-    so it differs from that of the backend that runs the statements.
+    so it differs from that of the backend that runs the statements. Raises psycopg.Error.
     """
     if connection not in _POOLED:
-        row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+        # The first that a session says: bounded like all else, and for this transaction only, for
+        # until the answer is here it may be a pooler's session, which others get next.
+        opened = _TARGETS.get(connection)
+        bounds = _bounds(connection, opened[0] if opened else Target())
+        cursor = connection.execute(
+            _joined(
+                [
+                    "BEGIN TRANSACTION READ ONLY",
+                    *(_set(name, value, local=True) for name, value in bounds.items()),
+                    "SELECT pg_catalog.pg_backend_pid()",
+                    "COMMIT",
+                ]
+            )
+        )
+        while cursor.description is None and cursor.nextset():
+            pass
+        row = cursor.fetchone()
         _POOLED[connection] = row is not None and row[0] != connection.info.backend_pid
     return _POOLED[connection]
 
 
 def prepare(connection: psycopg.Connection[Any], target: Target, *, read_only: bool) -> None:
     """Pin what decides how names and values are read; one round trip."""
+    connection.execute(_joined(_pins(connection, target, read_only=read_only)))
+
+
+def _bounds(connection: psycopg.Connection[Any], target: Target) -> dict[str, str]:
+    """How long anything may take, whatever is set for the role, the database or the server."""
+    bounds = {"statement_timeout": target.statement_timeout, "lock_timeout": target.lock_timeout}
+    if connection.info.server_version >= 170000:
+        bounds["transaction_timeout"] = "0"  # would end the session
+    return bounds
+
+
+def _set(name: str, value: str, *, local: bool) -> Composed:
     from psycopg import sql
 
-    connection.execute(sql.SQL("; ").join(_pins(target, read_only=read_only)))
+    return sql.SQL("{} {} = {}").format(
+        sql.SQL("SET LOCAL" if local else "SET"), sql.Identifier(name),
+        # search_path is a list of names, which a string literal would turn into one name
+        sql.SQL("pg_catalog, pg_temp") if name == "search_path" else sql.Literal(value),
+    )  # fmt: skip
 
 
-def _pins(target: Target, *, read_only: bool, local: bool = False) -> list[Composable]:
+def _joined(statements: Sequence[Composable | LiteralString]) -> Composed:
+    from psycopg import sql
+
+    return sql.SQL("; ").join(sql.SQL(s) if isinstance(s, str) else s for s in statements)
+
+
+def _pins(
+    connection: psycopg.Connection[Any], target: Target, *, read_only: bool, local: bool = False
+) -> list[Composed]:
     """The SET statements, for the session or (local) for the transaction that is open."""
     from psycopg import sql
 
-    settings = {
+    settings = _bounds(connection, target) | {
         "search_path": "pg_catalog, pg_temp",
-        "statement_timeout": target.statement_timeout,
-        "lock_timeout": target.lock_timeout,
         "idle_in_transaction_session_timeout": "10min",
         "TimeZone": "UTC",
         "DateStyle": "ISO, YMD",
@@ -162,32 +224,26 @@ def _pins(target: Target, *, read_only: bool, local: bool = False) -> list[Compo
     }
     if read_only and not local:
         settings["default_transaction_read_only"] = "on"
-    scope = sql.SQL("SET LOCAL" if local else "SET")
-    statements: list[Composable] = [
-        # search_path is a list of names, which a string literal would turn into one name
-        sql.SQL("{} {} = {}").format(
-            scope, sql.Identifier(name),
-            sql.SQL("pg_catalog, pg_temp") if name == "search_path" else sql.Literal(value),
-        )
-        for name, value in settings.items()
-    ]  # fmt: skip
+    statements = [_set(name, value, local=local) for name, value in settings.items()]
     if target.role:
-        statements.append(sql.SQL("{} ROLE {}").format(scope, sql.Identifier(target.role)))
+        statements.append(
+            sql.SQL("{} ROLE {}").format(
+                sql.SQL("SET LOCAL" if local else "SET"), sql.Identifier(target.role)
+            )
+        )
     return statements
 
 
 @contextmanager
 def snapshot_transaction(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """One read-only REPEATABLE READ transaction: everything seen in it is of one moment."""
-    from psycopg import sql
-
-    begin: list[Composable] = [
-        sql.SQL("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    begin: list[Composable | LiteralString] = [
+        "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
     ]
     opened = _TARGETS.get(connection)
     if opened and pooled(connection):
-        begin += _pins(opened[0], read_only=True, local=True)
-    connection.execute(sql.SQL("; ").join(begin))
+        begin += _pins(connection, opened[0], read_only=True, local=True)
+    connection.execute(_joined(begin))
     try:
         yield
     finally:
@@ -242,7 +298,8 @@ def translate(error: psycopg.Error) -> PgtvError:
         "55P03": "somebody holds the lock: see `pgtv doctor --only lock-wait`, or raise --lock-timeout",
         "57014": "raise --statement-timeout, or look at what it waits for",
         "42501": "run as the role that owns it, or grant what is missing (sql/roles)",
-        "25006": "this server is read-only (a standby?): run it on the primary",
+        "25006": "a standby is read-only, run it on the primary; elsewhere"
+        " default_transaction_read_only is on: see `pgtv doctor --only read-only-default`",
         "40P01": "run it again",
         "40001": "run it again",
     }

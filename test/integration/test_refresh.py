@@ -83,3 +83,11 @@ def test_rebuild_is_the_extensions_own(shop: Database) -> None:
     assert done.returncode == 1
     shop.sql(done.stdout)
     assert shop.pgtv("verify").returncode == 0
+
+
+def test_a_database_that_is_read_only_by_default_is_no_standby(shop18: Database) -> None:
+    shop18.sql(DRIFT)
+    shop18.sql(f"ALTER DATABASE {shop18.name} SET default_transaction_read_only = on")
+    done = shop18.pgtv("refresh", "tv_category", "--apply")
+    assert done.returncode == 3, done.stdout
+    assert "default_transaction_read_only" in done.stdout + done.stderr
