@@ -32,6 +32,12 @@ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamesp
 WHERE n.nspname = 'pgtv' AND c.relname = 'dead_letter' AND c.relkind = 'r'
 """
 
+_HERE = """
+    system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
+AND database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
+                     WHERE d.datname = pg_catalog.current_database())
+"""
+
 _BEGIN = """
 INSERT INTO pgtv.dead_letter (gid, owner, database_name, prepared_at, outcome, tviews, detail,
                               system_identifier, database_oid)
@@ -42,13 +48,16 @@ WHERE d.datname = pg_catalog.current_database()
 RETURNING id
 """
 
-_SETTLE = "UPDATE pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now() WHERE id = %(id)s"
-
-_HERE = """
-    system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
-AND database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
-                     WHERE d.datname = pg_catalog.current_database())
+# The record that a run which died left of the very same transaction.
+_AGAIN = f"""
+UPDATE pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now(), ended_by = CURRENT_USER
+WHERE id = (SELECT l.id FROM pgtv.dead_letter l
+             WHERE {_HERE} AND l.gid = %(gid)s AND l.detail->>'xid' = %(xid)s
+               AND l.outcome = ANY (%(under_way)s::text[]) LIMIT 1)
+RETURNING id
 """
+
+_SETTLE = "UPDATE pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now() WHERE id = %(id)s"
 
 _OPEN = f"""
 SELECT l.id, l.detail->>'xid' FROM pgtv.dead_letter l
@@ -104,11 +113,13 @@ def why_not(connection: psycopg.Connection[Any]) -> str | None:
 def begin(connection: psycopg.Connection[Any], one: Transaction, action: str) -> int:
     """Record that a transaction is about to be ended; gives the record's id. Raises psycopg.Error."""
     values = {
+        "xid": one.xid, "under_way": list(UNDER_WAY.values()),
         "gid": one.gid, "owner": one.owner, "at": one.prepared_at, "tviews": list(one.tviews),
         "outcome": UNDER_WAY[action], "detail": json.dumps(asdict(one), ensure_ascii=False),
     }  # fmt: skip
     with _writing(connection):
-        row = connection.execute(_BEGIN, values).fetchone()
+        row = connection.execute(_AGAIN.encode(), values).fetchone()
+        row = row or connection.execute(_BEGIN, values).fetchone()
     assert row is not None
     return int(row[0])
 

@@ -37,21 +37,25 @@ WHERE x.xmax <> '0'::pg_catalog.xid AND pg_catalog.age(x.xmax) <= pg_catalog.age
 GROUP BY x.xmax::text
 """
 
-# Of these ids, the ones still open; and the open transactions that each may be a savepoint of.
+# Of these ids, those of savepoints still open; and the transactions that each may belong to.
 _OPEN = """
-WITH next AS (
-  SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric AS n
-), mark AS (
-  SELECT m.xid, n - pg_catalog.mod(pg_catalog.mod(n - m.xid::numeric, 4294967296) + 4294967296,
-                                   4294967296) AS whole
-  FROM pg_catalog.unnest(%(marks)s::text[]) AS m(xid), next
+WITH mark AS (
+  -- the epoch follows from the newest completed id, which may be a little older or younger
+  SELECT m.xid, n + pg_catalog.mod(pg_catalog.mod(m.xid::numeric - n + 2147483648, 4294967296)
+                                   + 4294967296, 4294967296) - 2147483648 AS whole
+  FROM pg_catalog.unnest(%(marks)s::text[]) AS m(xid),
+       (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::numeric) AS x(n)
 )
 SELECT m.xid,
        ARRAY(SELECT l.transactionid::text FROM pg_catalog.pg_locks l
               WHERE l.locktype = 'transactionid' AND l.granted
                 AND pg_catalog.age(l.transactionid) > pg_catalog.age(m.xid::pg_catalog.xid))
-FROM mark m, next
-WHERE m.whole >= 0 AND m.whole < next.n
+FROM mark m
+WHERE m.whole >= 0 AND pg_catalog.age(m.xid::pg_catalog.xid) > 0
+  -- who holds the lock of this very id is a transaction or a savepoint of a session that runs
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l
+                   WHERE l.locktype = 'transactionid' AND l.granted
+                     AND l.transactionid = m.xid::pg_catalog.xid)
   AND pg_catalog.pg_xact_status(m.whole::text::pg_catalog.xid8) = 'in progress'
 """
 
@@ -115,7 +119,7 @@ def _savepoints(connection: psycopg.Connection[Any], marks: Sequence[str]) -> di
     if not marks:
         return {}
     rows = connection.execute(_OPEN.encode(), {"marks": list(marks)}).fetchall()
-    return {xid: owners for xid, owners in rows if xid not in owners}
+    return dict(rows)
 
 
 def _key_columns(snapshot: Snapshot, relation: Relation) -> tuple[str, ...]:
