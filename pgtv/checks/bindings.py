@@ -80,8 +80,32 @@ def _lost(context: Context) -> Iterator[Lost]:
         own = tuple(triggers.pop(entity, ()))
         if own or table.oid in view_of or has_shape(context, table, entity):
             yield Lost(entity, table, view_of.get(table.oid), own)
-    for entity in sorted({*triggers, *orphans}):
+    # a row of another entity stands for it: see misnamed
+    stands = {table.name[3:] for _, table in misnamed(context)}
+    for entity in sorted({*triggers, *orphans} - stands):
         yield Lost(entity, None, orphans.get(entity), tuple(triggers.get(entity, ())))
+
+
+def misnamed(context: Context) -> list[tuple[Tview, Relation]]:
+    """Registrations under an entity that is not their table's, with that table.
+
+    Table, key column and backing view agree on another entity, which nothing registers: so the
+    catalog's word for it was changed, and not the table's name.
+    """
+    snapshot = context.snapshot
+    found = []
+    for tview in snapshot.tviews:
+        table, view = snapshot.by_oid.get(tview.table_oid), snapshot.by_oid.get(tview.view_oid)
+        if table is None or view is None or not table.name.startswith("tv_"):
+            continue
+        entity = table.name[3:]
+        if (
+            entity not in snapshot.tview_by_entity
+            and any(c.name == f"pk_{entity}" for c in table.columns)
+            and is_view_of(context, view, table)
+        ):
+            found.append((tview, table))
+    return found
 
 
 def _shortened(name: str) -> str:
@@ -177,21 +201,23 @@ def reregister(
     note: str = "",
     refreshed: Sequence[str] = (),
     locks: Sequence[str] = (),
+    name: str | None = None,
 ) -> Remedy:
     """Statements of one transaction, then re-register, then the rows where they may be wrong.
 
-    refreshed: the TVIEWs that the refresh rewrites, where the catalog does not tell them.
-    locks: those of the first statements.
+    refreshed: the TVIEWs that the refresh rewrites, where the catalog does not tell them. locks: those
+    of the first statements. name: how the extension finds the TVIEW after `first`, where they change it.
     """
     dialect = context.dialect
     if not dialect.acts:
         return Remedy(note="This release can only be looked at: upgrade it first.")
     affects = refreshed or context.affected(tview.table_oid) or (tview.label,)
-    again = dialect.reregister(argument(tview))
+    called = name or argument(tview)
+    again = dialect.reregister(called)
     body = (TIMEOUT, "BEGIN;", *first, again, "COMMIT;") if first else (TIMEOUT, again)
     blocking = "Readers of the TVIEWs wait while it refreshes." if refresh else ""
     return Remedy(
-        sql=(*body, *((dialect.refresh(argument(tview)),) if refresh else ())),
+        sql=(*body, *((dialect.refresh(called),) if refresh else ())),
         role="superuser" if first else f"owner of {tview.label}",
         locks=(*locks, *(locks_of_refresh(affects) if refresh else ())),
         note=" ".join(filter(None, (note, blocking))) or None,

@@ -2,7 +2,8 @@
 
 Meaning:
     A catalog row holds the OID of the TVIEW's table. That OID belongs to no relation, to something
-    that is no table, to a table of another name, or the table was renamed.
+    that is no table, to a table of another name, or the table was renamed; or the row itself was
+    given another entity than its table, key and backing view have.
 
 Impact:
     Without its table, or with another TVIEW's in its place, writes to what the TVIEW reads fail
@@ -15,7 +16,8 @@ Diagnosis:
 Mitigation:
     Where a table of the right name stands unregistered, the row is bound to it by name,
     re-registered and refreshed. Where the table is gone, the TVIEW is dropped and created anew from
-    the definition and the options in its row; grants on the old table have to be given again.
+    the definition and the options in its row; grants on the old table have to be given again. Where
+    only the entity in the row is another one, it is put back.
 """
 
 from __future__ import annotations
@@ -25,16 +27,20 @@ from collections.abc import Iterator
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Tview
-from pgtv.checks.bindings import GENERATIONS, TIMEOUT, reregister, shown
+from pgtv.checks.bindings import GENERATIONS, TIMEOUT, misnamed, reregister, shown
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
     by_oid = context.snapshot.by_oid
+    other_name = misnamed(context)
+    yield from (_misnamed(context, t, its) for t, its in other_name)
     for tview in context.snapshot.tviews:
         table = by_oid.get(tview.table_oid)
         if table and table.kind == "r" and table.name == f"tv_{tview.entity}":
+            continue
+        if any(t is tview for t, _ in other_name):
             continue
         candidate = _candidate(context, tview)
         if (
@@ -72,6 +78,27 @@ def run(context: Context) -> Iterator[Finding]:
             ],
             remedy=_remedy(context, tview, table if renamed else None, candidate, view),
         )
+
+
+def _misnamed(context: Context, tview: Tview, table: Relation) -> Finding:
+    schema, dialect = context.extschema, context.dialect
+    entity = table.name[3:]
+    bound = reregister(
+        context,
+        tview,
+        registering.rename(dialect, schema, tview.entity, entity),
+        refresh=True,
+        name=table.qualified,
+    )
+    return context.finding(
+        table.qualified,
+        f"The catalog calls the TVIEW of {table.qualified} {tview.entity}. Its key, its backing view "
+        f"and its triggers say {entity}: writes find no TVIEW of that name, or fail.",
+        key=tview.entity,
+        affects=context.affected(table.oid),
+        evidence=[{"entity": tview.entity, "table": table.qualified, "key": f"pk_{entity}"}],
+        remedy=bound,
+    )
 
 
 def _candidate(context: Context, tview: Tview) -> Relation | None:

@@ -159,7 +159,7 @@ CHECK = Check(
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "triggers", "relations"),
-    consequence_of=("registration-missing",),
+    consequence_of=("registration-missing", "table-mismatch"),
     provoke=Provoke(
         near_miss="CREATE TABLE public.noted (a int); CREATE TRIGGER mine BEFORE UPDATE"
         " ON public.noted FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",

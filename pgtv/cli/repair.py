@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pgtv.cli.options import connected, connection_options, look, snapshot_option
+from pgtv.cli.options import connected, connection_options, look
 from pgtv.cli.receipts import receipt_file
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
@@ -15,18 +16,42 @@ from pgtv.session import Target
 if TYPE_CHECKING:
     from pgtv.checks.examine import Examination
     from pgtv.plan import Plan, Step
+    from pgtv.repairs.metadata import Given
 
 WHAT = {
     "metadata": frozenset({"installation", "registration"}),
     "triggers": frozenset({"triggers"}),
     "rows": frozenset({"rows"}),
 }
+FILE = click.Path(dir_okay=False, path_type=Path)
 ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers, then rows
 
 
 @click.command()
 @connection_options
-@snapshot_option
+@click.option(
+    "--from",
+    "sources",
+    type=FILE,
+    metavar="FILE",
+    multiple=True,
+    help="Look at a saved snapshot instead of a server. With `metadata`: where lost registrations are "
+    "taken from, a snapshot or SQL that defines TVIEWs; may be repeated.",
+)
+@click.option(
+    "--definition",
+    "definitions",
+    type=FILE,
+    metavar="FILE",
+    multiple=True,
+    help="With `metadata`: as --from, and right where sources disagree.",
+)
+@click.option(
+    "--state",
+    type=FILE,
+    metavar="SNAPSHOT",
+    help="With `metadata`: look at this snapshot of the damaged database instead of a server.",
+)
 @click.argument("what", nargs=-1, metavar="[metadata|triggers|rows] [TVIEW|FINDING]...")
 @click.option("--apply", "apply_", is_flag=True, help="Do it; without this nothing is written.")
 @click.option(
@@ -63,7 +88,9 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
 )  # fmt: skip
 def repair(
     target: Target,
-    source: Path | None,
+    sources: tuple[Path, ...],
+    definitions: tuple[Path, ...],
+    state: Path | None,
     what: tuple[str, ...],
     apply_: bool,
     output: Path | None,
@@ -79,20 +106,21 @@ def repair(
         if what or saved or output:
             raise UsageError("--undo goes alone")
         return _undo(target, receipt, receipt_path, apply_)
+    given, source = _files(what, sources, definitions, state)
     if apply_ and source:
         raise UsageError(
-            "--from looks at a file; --apply needs the server",
+            "a file is looked at; --apply needs the server",
             "save the plan with -o, then apply it with --plan FILE --apply",
         )
-    made = _make(target, source, what, strategy)
-    if saved is not None:
-        wanted = plans.load_plan(saved)
-        made = _make(target, source, wanted.asked, _strategy_of(wanted))
-        if not made.same_work(wanted):
-            raise NotPossible(
-                f"{saved} was made for another state of the database, or for another database",
-                "look again and make a new plan: pgtv repair -o FILE",
-            )
+    wanted = plans.load_plan(saved) if saved is not None else None
+    if wanted is not None:
+        what, strategy = wanted.asked, _strategy_of(wanted)
+    made = _make(target, source, what, strategy, given)
+    if wanted is not None and not made.same_work(wanted):
+        raise NotPossible(
+            f"{saved} was made for another state of the database, or for another database",
+            "look again and make a new plan: pgtv repair -o FILE",
+        )
     if output is not None:
         plans.write(made, output)
         click.echo(f"plan with {len(made.steps)} steps written to {output}", err=True)
@@ -100,9 +128,32 @@ def repair(
         if output is None:
             click.echo(plans.script(made), nl=False)
         if made.steps:
-            click.echo(f"nothing was written; {_how(what)} --apply does it", err=True)
+            how = _how(what, sources if given else (), definitions)
+            click.echo(f"nothing was written; {how} --apply does it", err=True)
         return Exit.HEALTHY if not made.steps and not made.left else Exit.WARNING
-    return _apply(target, made, what, strategy, receipt_path)
+    return _apply(target, made, what, strategy, given, receipt_path)
+
+
+def _files(
+    what: tuple[str, ...],
+    sources: tuple[Path, ...],
+    definitions: tuple[Path, ...],
+    state: Path | None,
+) -> tuple[Given | None, Path | None]:
+    """What registrations are taken from, and the file that is looked at instead of a server."""
+    if "metadata" not in what:
+        if definitions or state or len(sources) > 1:
+            raise UsageError(
+                "--definition, --state and several --from go with `repair metadata`",
+                "without it, --from SNAPSHOT looks at a file instead of a server",
+            )
+        return None, sources[0] if sources else None
+    from pgtv.repairs.metadata import Given
+    from pgtv.repairs.sources import load
+
+    if not sources and not definitions:
+        return None, state
+    return Given([load(f) for f in sources], [load(f) for f in definitions]), state
 
 
 def _strategy_of(plan: Plan) -> str:
@@ -110,10 +161,15 @@ def _strategy_of(plan: Plan) -> str:
     return "rebuild" if rows and not rows[0].merge else "merge"
 
 
-def _how(what: tuple[str, ...]) -> str:
+def _how(
+    what: tuple[str, ...], sources: tuple[Path, ...] = (), definitions: tuple[Path, ...] = ()
+) -> str:
     import shlex
 
-    return " ".join(["pgtv repair", *map(shlex.quote, what)])
+    words = [*what]
+    for option, files in (("--from", sources), ("--definition", definitions)):
+        words += [w for f in files for w in (option, str(f))]
+    return shlex.join(["pgtv", "repair", *words])
 
 
 def _make(
@@ -121,18 +177,22 @@ def _make(
     source: Path | None,
     what: tuple[str, ...],
     strategy: str,
+    given: Given | None = None,
     cured: frozenset[str] = frozenset(),
 ) -> Plan:
     """Look, examine, and plan; of `what`, the findings `cured` may be gone."""
     from pgtv.checks.examine import examine
     from pgtv.checks.registry import all_checks
     from pgtv.plan import PHASES
+    from pgtv.repairs import metadata
     from pgtv.repairs.from_findings import build
 
     phases = frozenset[str]().union(*(WHAT[w] for w in what if w in WHAT))
     phases |= {w for w in what if w in PHASES}
     named = tuple(w for w in what if w not in WHAT and w not in PHASES)
     examination = examine(look(target, source), all_checks().values())
+    if given is not None:
+        return metadata.build(examination, replace(given, named=named), phases, cured)
     return build(
         examination, phases, _resolved(examination, named, cured), rebuild=strategy == "rebuild"
     )
@@ -151,7 +211,12 @@ def _resolved(
 
 
 def _apply(
-    target: Target, plan: Plan, what: tuple[str, ...], strategy: str, path: Path | None
+    target: Target,
+    plan: Plan,
+    what: tuple[str, ...],
+    strategy: str,
+    given: Given | None,
+    path: Path | None,
 ) -> int:
     """Apply, look again, and go on while that uncovers more; exits by what remains."""
     from pgtv import plan as plans
@@ -168,10 +233,10 @@ def _apply(
         with connected(target, read_only=False) as connection:
             receipt = apply(
                 connection, plan, where, click.echo, lock_timeout=target.lock_timeout,
-                rows=lambda step: _rows(target, step),
+                rows=lambda step: _rows(target, step, given),
             )  # fmt: skip
         cured |= new
-        plan = _make(target, None, what, strategy, frozenset(cured))
+        plan = _make(target, None, what, strategy, given, frozenset(cured))
         left |= {x.finding: x for x in plan.left}
         receipt.remaining = tuple(sorted({c for s in plan.steps for c in s.cures}))
         plans.write(receipt, where)
@@ -186,15 +251,23 @@ def _apply(
     return Exit.WARNING if left else Exit.HEALTHY
 
 
-def _rows(target: Target, step: Step) -> str:
-    """A merge step: look anew, bring its TVIEWs, say what was written."""
+def _rows(target: Target, step: Step, given: Given | None) -> str:
+    """A merge step: look anew, bring its TVIEWs, say what was written.
+
+    After restoring registrations most rows are right: then only what differs needs the right to write.
+    """
     from pgtv.catalog.collect import collect
     from pgtv.errors import QueryError
     from pgtv.rows.bring import End, bring, with_dependents
+    from pgtv.rows.settle import settle
 
     with connected(target) as connection:
         snapshot = collect(connection)
     wanted = [t for t in snapshot.tviews if t.label in step.tviews]
+    if given is not None:
+        said = settle(target, snapshot, wanted, click.echo)
+        click.echo(f"-- {said}")
+        return said
     ended = bring(target, snapshot, with_dependents(snapshot, wanted), apply=True)
     for one in ended:
         if one.end in (End.UNKNOWN, End.UNSETTLED):
@@ -210,8 +283,6 @@ def _rows(target: Target, step: Step) -> str:
 
 def _undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int:
     """The undo statements of what was done, last first."""
-    from dataclasses import replace
-
     from pgtv import plan as plans
     from pgtv.applying import apply
     from pgtv.plan import Left

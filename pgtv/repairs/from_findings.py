@@ -55,7 +55,8 @@ def build(
             refreshed.setdefault(table, set()).add(finding.id)
         if statements and (not phases or phase in phases):
             steps.append(_step(finding, phase, statements, whole=not refreshes))
-    if refreshed and (not phases or "rows" in phases):
+    # a registration is not right before its rows are
+    if refreshed and (not phases or phases & {"rows", "registration"}):
         steps += list(_row_steps(refreshed, dialect, graph, rebuild=rebuild))
     return Plan(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,7 +9,7 @@ policies, comments and what depends on it stay.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects import registering
@@ -17,6 +17,8 @@ from pgtv.catalog.dialects.base import Dialect, ident, literal
 from pgtv.catalog.model import Relation, Snapshot, Tview
 from pgtv.plan import Step
 from pgtv.repairs.sources import Registration
+
+CANDIDATE = "pgtv_candidate"  # a temporary view
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def restore(
         if why:
             refused[registration.entity] = why
             continue
-        steps.append(_step(now, registration))
+        steps.append(_step(now, registration, decided))
         done.append(registration)
     again = _readers(now, done)
     return Restored(
@@ -194,13 +196,18 @@ def _disagree(view: Relation, r: Registration) -> str:
     )
 
 
-def _step(now: _Now, r: Registration) -> Step:
+def _step(now: _Now, r: Registration, decided: frozenset[str]) -> Step:
     table = now.table(r)
     if table is None:
         return _anew(now, r)
     dialect, schema = now.dialect, now.schema
     view = now.view(r)
     name = f"{ident(schema)}.{ident(now.view_name(r))}"
+    if view is not None and not r.qualified and r.entity not in decided:
+        r = replace(r, query=view.definition or "", qualified=True)  # compared in the transaction
+        compared = _compare(r.text, r.schema, name)
+    else:
+        compared = []
     tview = now.snapshot.tview_by_entity.get(r.entity)
     statements = ["BEGIN;"]
     taken = [
@@ -209,6 +216,7 @@ def _step(now: _Now, r: Registration) -> Step:
         if t.table_oid == table.oid and t.entity != r.entity and t.name != f"tv_{t.entity}"
     ]
     statements += [registering.delete(dialect, schema, entity) for entity in taken]
+    statements += compared
     if view is None or not _stands(view, r):
         if view is not None:
             statements.append(f"DROP VIEW {name};")
@@ -234,7 +242,6 @@ def _step(now: _Now, r: Registration) -> Step:
         statements=tuple(statements),
         role="superuser",
         locks=("SHARE ROW EXCLUSIVE on the tables that it reads, where triggers are missing",),
-        undo=(registering.delete(dialect, schema, r.entity),) if tview is None else None,
         note="Rows are not touched here. Writes missed meanwhile are brought by the last step.",
         tviews=(table.qualified,),
     )
@@ -243,6 +250,23 @@ def _step(now: _Now, r: Registration) -> Step:
 def _stands(view: Relation, r: Registration) -> bool:
     """Whether the standing view can be kept: the same query, or one that nobody contradicts."""
     return view.kind == "v" and r.qualified and _same_query(view, r)
+
+
+def _compare(query: str, schema: str, view: str) -> list[str]:
+    """Refuses a definition in words other than the server's that is not the standing view's."""
+    return [
+        f"SET LOCAL search_path = {ident(schema)}, public;",
+        f"CREATE TEMP VIEW {CANDIDATE} AS\n{query}\n;",
+        "SET LOCAL search_path = pg_catalog, pg_temp;",
+        "DO $same$ BEGIN\n"
+        f"  IF pg_catalog.pg_get_viewdef('pg_temp.{CANDIDATE}'::regclass)\n"
+        f"    <> pg_catalog.pg_get_viewdef({literal(view)}::regclass)\n"
+        "  THEN RAISE EXCEPTION 'two sources define it, and they disagree: the backing view as it "
+        "stands, and the file'\n"
+        "    USING HINT = 'Say which is right: pgtv repair metadata … --definition FILE';\n"
+        "  END IF;\nEND $same$;",
+        f"DROP VIEW pg_temp.{CANDIDATE};",
+    ]
 
 
 def _fits(view: str, table: Relation) -> str:

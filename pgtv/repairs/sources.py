@@ -231,6 +231,27 @@ def _query(text: str) -> str:
     return text.strip().rstrip(";").strip()
 
 
+def disagreement(one: Registration, other: Registration) -> str | None:
+    """How two registrations of one TVIEW differ, as a unified diff; None where they say the same.
+
+    The text counts, but for blanks: whether two different texts mean the same, nobody can tell
+    without a server.
+    """
+    import difflib
+
+    texts = [(r.query if one.qualified and other.qualified else r.text) for r in (one, other)]
+    lines: list[str] = []
+    if texts[0].split() != texts[1].split():
+        lines += difflib.unified_diff(
+            texts[0].splitlines(), texts[1].splitlines(), one.origin, other.origin, lineterm="", n=1
+        )
+    for column in registering.KEPT:
+        then, now = one.row.get(column), other.row.get(column)
+        if column not in ("created_at", "managed_index_names") and then != now:
+            lines += [f"-{column}: {then}", f"+{column}: {now}"]
+    return "\n".join(lines) or None
+
+
 def decide(held: Source, decisions: Iterable[Source]) -> tuple[Source, frozenset[str]]:
     """`held` with the TVIEWs that `decisions` define as they define them, and which these are.
 

@@ -57,6 +57,13 @@ def empty_plans(dialect: Dialect, schema: str, entities: Iterable[str]) -> str:
     )
 
 
+def rename(dialect: Dialect, schema: str, entity: str, to: str) -> str:
+    """Register under another entity."""
+    return _update(
+        dialect, schema, [f"entity = {literal(to)}", "needs_reregister = true"], [entity]
+    )
+
+
 def definition_of_view(dialect: Dialect, schema: str, entity: str, view: str) -> str:
     """Store the backing view's query as the definition."""
     return _update(dialect, schema, [f"definition = {viewdef(view)}"], [entity])

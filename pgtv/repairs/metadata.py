@@ -1,0 +1,196 @@
+"""`repair metadata` with sources: what the database lost comes from files, the rest is as doctor says.
+
+A TVIEW is touched when it is not registered, when doctor finds its registration wrong, or when a
+person has decided what it is. One that is well is left alone, however old the file says it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pgtv.catalog.dialects.base import ident
+from pgtv.catalog.model import Snapshot
+from pgtv.checks.examine import Examination
+from pgtv.checks.registry import all_checks
+from pgtv.errors import UsageError
+from pgtv.finding import Finding, Severity
+from pgtv.graph.edges import edges
+from pgtv.lifecycle.attach import installation
+from pgtv.plan import PHASES, Left, Plan, Step
+from pgtv.repairs import from_findings
+from pgtv.repairs.registration import intact, restore, trust
+from pgtv.repairs.sources import Registration, Source, decide, disagreement
+
+# Their printed cures would undo what is restored, or are part of restoring it.
+REPLACED = ("extension-missing", "trigger-orphaned")
+# Checks of other groups that tell of a registration.
+MORE = ("reads-disagree",)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line gave: sources, decisions among them, and TVIEWs by name."""
+
+    sources: Sequence[Source]
+    decisions: Sequence[Source] = ()
+    named: tuple[str, ...] = ()
+
+
+def build(
+    examination: Examination,
+    given: Given,
+    phases: frozenset[str],
+    cured: frozenset[str] = frozenset(),
+) -> Plan:
+    """A plan that restores from `given` what is lost or wrong, and cures the rest by findings.
+
+    cured: ids of findings that may be named though they are gone. Raises UsageError for a TVIEW that
+    is named and that no source holds.
+    """
+    now = examination.snapshot
+    held, decided, refused = _held(given)
+    chosen = _chosen(now, examination, held, decided, given.named, refused, cured)
+    restored = restore(now, chosen, decided)
+    refused |= restored.refused
+    others = from_findings.build(examination, phases, _names(now, held, given.named))
+    if not restored.steps:
+        return replace(others, left=(*_left(refused), *others.left))
+    then = next((s.snapshot for s in (*given.decisions, *given.sources) if s.snapshot), None)
+    mine = [r for r in chosen if r.entity in restored.entities]
+    about = {r.entity: _about(now, examination, r) for r in mine}
+    labels = {r.label(now): r.entity for r in mine}
+    steps = [
+        *installation(now, then),
+        *(
+            replace(s, cures=about[labels[s.tviews[0]]]) if s.tviews[0] in labels else s
+            for s in restored.steps
+        ),
+    ]
+    done = {f for found in about.values() for f in found}
+    steps += [s for s in others.steps if not _replaced(s, done)]
+    steps.sort(key=lambda s: PHASES.index(s.phase))
+    steps += [_rows(now, restored.tables, tuple(sorted(done))), *trust(now, mine)]
+    return replace(
+        others,
+        steps=tuple(steps),
+        left=(*_left(refused), *(x for x in others.left if x.finding not in done)),
+    )
+
+
+def _names(now: Snapshot, held: dict[str, Registration], named: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as findings have them, too."""
+    labels = {n: r.label(now) for r in held.values() for n in (r.entity, r.name, r.table)}
+    return tuple(dict.fromkeys(x for n in named for x in (n, labels.get(n, n))))
+
+
+def _held(given: Given) -> tuple[dict[str, Registration], frozenset[str], dict[str, str]]:
+    """One registration a TVIEW; whom a person has decided; and those on which sources disagree."""
+    found: dict[str, Registration] = {}
+    refused: dict[str, str] = {}
+    for source in given.sources:
+        refused |= {e: w for e, w in source.unusable.items() if e not in found}
+        for entity, one in source.registrations.items():
+            first = found.setdefault(entity, one)
+            refused.pop(entity, None) if first is one else None
+            difference = disagreement(first, one)
+            if difference:
+                refused[entity] = (
+                    "two files define it, and they disagree. Say which is right with --definition "
+                    f"FILE:\n{difference}"
+                )
+    whole = Source("", found)
+    whole, decided = decide(whole, given.decisions)
+    for source in given.decisions:
+        refused |= {e: w for e, w in source.unusable.items() if e not in decided}
+    return (
+        dict(whole.registrations),
+        decided,
+        {e: why for e, why in refused.items() if e not in decided},
+    )
+
+
+def _chosen(
+    now: Snapshot,
+    examination: Examination,
+    held: dict[str, Registration],
+    decided: frozenset[str],
+    named: tuple[str, ...],
+    refused: dict[str, str],
+    cured: frozenset[str],
+) -> list[Registration]:
+    names = {n: r for r in held.values() for n in (r.entity, r.name, r.table, r.label(now))}
+    known = {t.label for t in now.tviews} | {f.id for f in examination.findings} | cured
+    for name in named:
+        if name not in names and name not in known:
+            raise UsageError(f"no source holds a TVIEW {name}", "they hold: " + ", ".join(held))
+    wanted = {names[n].entity for n in named if n in names}
+    chosen = []
+    for entity, one in held.items():
+        if named and entity not in wanted:
+            continue
+        if entity in refused:
+            if _well(now, examination, one) and entity not in wanted:
+                del refused[entity]  # nothing needs it
+            continue
+        if intact(now, one):
+            continue
+        if entity in decided or entity in wanted or not _well(now, examination, one):
+            chosen.append(one)
+    return chosen
+
+
+def _well(now: Snapshot, examination: Examination, one: Registration) -> bool:
+    """Whether it is registered, and doctor finds nothing wrong with that."""
+    registered = one.entity in now.tview_by_entity
+    return registered and not _about(now, examination, one)
+
+
+def _about(now: Snapshot, examination: Examination, one: Registration) -> tuple[str, ...]:
+    """Ids of findings on this TVIEW's registration."""
+    names = {one.entity, one.name, ident(one.name), one.table, one.label(now)}
+    tview = now.tview_by_entity.get(one.entity)
+    table = next((r for r in now.relations if (r.schema, r.name) == (one.schema, one.name)), None)
+    if tview:
+        names.add(tview.label)
+    if table and (other := now.tview_by_table.get(table.oid)):
+        names |= {
+            other.label,
+            other.entity,
+            f"tv_{other.entity}",
+            f"{one.schema}.tv_{other.entity}",
+        }
+    return tuple(f.id for f in _metadata(examination.findings) if f.object in names)
+
+
+def _metadata(findings: Iterable[Finding]) -> Iterator[Finding]:
+    for finding in findings:
+        check = all_checks().get(finding.check)
+        tells = check and (check.group == "metadata" or check.id in MORE)
+        if tells and finding.severity is not Severity.INFO:
+            yield finding
+
+
+def _replaced(step: Step, done: set[str]) -> bool:
+    return bool(done & set(step.cures)) or any(c.split(":")[0] in REPLACED for c in step.cures)
+
+
+def _left(refused: dict[str, str]) -> tuple[Left, ...]:
+    return tuple(Left(f"tv_{entity}", why) for entity, why in sorted(refused.items()))
+
+
+def _rows(now: Snapshot, tables: tuple[str, ...], cures: tuple[str, ...]) -> Step:
+    """The rows of what was restored and of what reads it."""
+    graph = edges(now)
+    oids = [r.oid for r in now.relations if r.qualified in tables]
+    below = [t.label for t in graph.affected(oids) if t.label not in tables]
+    return Step(
+        phase="rows",
+        title="Compare the rows of what was restored, and bring those that were missed",
+        statements=(),
+        cures=cures,
+        role="superuser",
+        locks=("ROW EXCLUSIVE on TVIEWs that differ",),
+        tviews=(*tables, *below),
+        merge=True,
+    )
