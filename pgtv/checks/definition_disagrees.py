@@ -1,9 +1,9 @@
-"""The stored definition and the backing view do not read the same relations.
+"""The stored definition and the backing view are not the same query.
 
 Meaning:
     The catalog keeps the text of the definition, the backing view is what refreshes evaluate. The
-    text cannot be parsed as one SELECT, or it names relations that the view does not read, or the
-    other way round: one of the two was changed past the extension.
+    text cannot be parsed as one SELECT, or it reads other relations than the view, or it holds other
+    constants, functions, operators, columns or clauses: one of the two was changed past the extension.
 
 Impact:
     Rows follow the backing view, so they are right by that. What uses the text goes wrong: attaching
@@ -12,8 +12,9 @@ Impact:
 
 Diagnosis:
     Relations in FROM, at any depth, are taken from the text by PostgreSQL's own parser and compared
-    with pg_depend of the view. Expressions are not compared: PostgreSQL renders them differently from
-    what the author wrote, so a changed WHERE is found by changed-since and by verify, not here.
+    with pg_depend of the view. Of expressions only what they are made of is compared, for PostgreSQL
+    prints them differently from what the author wrote: a difference that its printing could explain is
+    none. So a constant moved from one place to another is not found, nor is another order of columns.
 
 Mitigation:
     If the view is right, store its query as the definition and re-register. If the text is right,
@@ -27,7 +28,7 @@ from collections.abc import Iterator
 from pgtv.catalog.dialects import registering
 from pgtv.checks.bindings import GENERATIONS, PINNED, reregister
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.stored import disagreement
+from pgtv.checks.stored import Disagreement, disagreement, parts_differing
 from pgtv.finding import Effect, Finding, Severity
 
 
@@ -36,8 +37,8 @@ def run(context: Context) -> Iterator[Finding]:
         view = context.snapshot.by_oid.get(tview.view_oid)
         if not view or view.kind != "v":
             continue
-        found = disagreement(context, tview)
-        if found is None or found.renamed:
+        found = disagreement(context, tview) or Disagreement(parts=parts_differing(context, tview))
+        if found.renamed or found == Disagreement():
             continue
         yield context.finding(
             tview.label,
@@ -45,6 +46,9 @@ def run(context: Context) -> Iterator[Finding]:
             + (
                 f"is no SELECT: {found.error}. Re-registering it fails."
                 if found.error
+                else "is not the query of its backing view: it differs in "
+                f"{', '.join(dict.fromkeys(what for what, _, _ in found.parts))}."
+                if found.parts
                 else "reads other relations than its backing view."
             ),
             affects=(tview.label,),
@@ -52,6 +56,10 @@ def run(context: Context) -> Iterator[Finding]:
                 *({"definition reads": name} for name in found.only_text),
                 *({"view reads": name} for name in found.only_view),
                 *([{"definition": found.error}] if found.error else ()),
+                *(
+                    {"differs in": what, "definition": text or "none", "view": printed or "none"}
+                    for what, text, printed in found.parts
+                ),
             ],
             remedy=reregister(
                 context,
@@ -79,7 +87,8 @@ CHECK = Check(
     generations=GENERATIONS,
     provoke=Provoke(
         near_miss=f"UPDATE {registering.META} SET definition = '/* ours */ ' || definition"
-        " || ' -- as agreed' WHERE entity = 'customer';",
+        " || ' -- as agreed' WHERE entity = 'customer';"
+        " ALTER TABLE public.tb_category RENAME COLUMN name TO called;",
         break_=f"UPDATE {registering.META} SET definition = 'SELECT pk_customer FROM'"
         " WHERE entity = 'customer';",
         object="public.tv_customer",

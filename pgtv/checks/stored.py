@@ -13,6 +13,7 @@ from typing import Any
 from pgtv.catalog.model import Relation, Tview
 from pgtv.checks.declare import Context, once
 from pgtv.checks.definitions import definitions
+from pgtv.errors import DefinitionError
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,36 @@ class Disagreement:
 
     only_text, only_view: relations that one of them reads and the other does not.
     error: why the text is no definition at all.
+    parts: (what, only in the text, only in the view) where both read the same and differ all the same.
     """
 
     renamed: tuple[tuple[str, str], ...] = ()
     only_text: tuple[str, ...] = ()
     only_view: tuple[str, ...] = ()
     error: str | None = None
+    parts: tuple[tuple[str, str, str], ...] = ()
+
+
+def parts_differing(context: Context, tview: Tview) -> tuple[tuple[str, str, str], ...]:
+    """Of a text and a view that read the same relations: what else they surely do not share."""
+    from pgtv.definitions.atoms import atoms, differences
+
+    snapshot = context.snapshot
+    view = snapshot.by_oid.get(tview.view_oid)
+    if view is None or not view.definition:
+        return ()
+    if view.rule_age is not None and view.rule_age == tview.registered_age:
+        return ()  # one transaction wrote both, and neither changed since: spares most of the work
+    real = {
+        column.name
+        for read in snapshot.reads_of.get(tview.view_oid, ())
+        if (relation := snapshot.by_oid.get(read.relation or 0))
+        for column in relation.columns
+    }
+    try:
+        return tuple(differences(atoms(tview.definition), atoms(view.definition), real))
+    except DefinitionError:
+        return ()  # the printed text of a newer server than the parser knows
 
 
 def disagreement(context: Context, tview: Tview) -> Disagreement | None:
