@@ -24,7 +24,8 @@ _TOKEN = re.compile(
 def pasteable(sql: str, also: str = "") -> str:
     """The same SQL with what does not print, and the characters `also`, escaped inside quotes.
 
-    Comments and dollar-quoted text stay as they are. Reads literals as PostgreSQL does with
+    Comments stay as they are, and so does dollar-quoted text unless it holds more of these than line
+    breaks and tabs: then it becomes an ordinary literal. Reads literals as PostgreSQL does with
     standard_conforming_strings on.
     """
     if sql.isprintable() and not any(c in sql for c in also):
@@ -35,8 +36,13 @@ def pasteable(sql: str, also: str = "") -> str:
 
     def rewritten(found: re.Match[str]) -> str:
         token, kind = found.group(), found.lastgroup
-        if kind in ("comment", "dollar", "tag") or not any(map(loud, token)):
+        if kind == "comment" or not any(map(loud, token)):
             return token
+        if kind in ("dollar", "tag"):
+            if all(c in "\n\t" for c in token if loud(c)):
+                return token
+            quote = len(found["tag"]) + 2
+            token = "'" + token[quote:-quote].replace("'", "''") + "'"
         if kind in ("name", "unicode"):
             plain = token if kind == "unicode" else "U&" + token.replace("\\", "\\\\")
             return "".join(_of_name(c) if loud(c) else c for c in plain)
@@ -47,6 +53,23 @@ def pasteable(sql: str, also: str = "") -> str:
         return f" {text}" if before.isalnum() or (before in ("_", "$") and before) else text
 
     return _TOKEN.sub(rewritten, sql)
+
+
+def indented(sql: str, indent: str) -> list[str]:
+    """The lines of `sql`, each behind `indent` but for those that begin inside a dollar-quoted text:
+    there the indentation would become part of a literal."""
+    inside = {
+        at
+        for token in _TOKEN.finditer(sql)
+        if token.lastgroup in ("dollar", "tag")
+        for at in range(*token.span())
+        if sql[at] == "\n"
+    }
+    lines, start = [], 0
+    for end in [*(i for i, c in enumerate(sql) if c == "\n"), len(sql)]:
+        lines.append(("" if start - 1 in inside else indent) + sql[start:end])
+        start = end + 1
+    return lines
 
 
 def _of_name(character: str) -> str:

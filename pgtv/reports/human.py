@@ -10,6 +10,7 @@ import click
 
 from pgtv.checks.examine import Examination, State
 from pgtv.finding import Finding, Severity
+from pgtv.pasted import indented
 from pgtv.reports import layout as lay
 from pgtv.reports.layout import Layout, one_line, printable
 
@@ -150,10 +151,8 @@ def _remedy(finding: Finding, style: Style) -> Iterator[str]:
         return
     label = "cure"
     for statement in remedy.sql:
-        for line in printable(statement).splitlines():
-            # statements are never wrapped: they are there to be pasted
-            yield f"  {label:{_LABEL}}{style.paint(line, fg='green')}"
-            label = ""
+        yield from _statement(label, statement, style)
+        label = ""
     if remedy.command:
         yield f"  {'or' if remedy.sql else 'try':{_LABEL}}{printable(remedy.command)}"
     if remedy.role:
@@ -163,10 +162,20 @@ def _remedy(finding: Finding, style: Style) -> Iterator[str]:
     if remedy.note:
         yield from _labelled("note", remedy.note, style)
     if remedy.sql and lay.is_sql(remedy.undo):
-        for i, line in enumerate(printable(remedy.undo or "").splitlines()):
-            yield f"  {'' if i else 'undo':{_LABEL}}{line}"
+        yield from _statement("undo", remedy.undo or "", style, color=None)
     elif remedy.sql:
         yield from _labelled("undo", remedy.undo or "cannot be taken back", style)
+
+
+def _statement(
+    label: str, statement: str, style: Style, color: str | None = "green"
+) -> Iterator[str]:
+    """As it stands: never wrapped, for it is there to be pasted, and literals keep their lines."""
+    indent = " " * (_LABEL + 2)
+    for i, line in enumerate(indented(printable(statement), indent)):
+        kept = len(line) - len(line.removeprefix(indent))
+        shown = style.paint(line[kept:], fg=color) if color else line[kept:]
+        yield (line[:kept] if i else f"  {label:{_LABEL}}") + shown
 
 
 def _consequences(layout: Layout, finding: Finding, style: Style) -> Iterator[str]:

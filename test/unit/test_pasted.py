@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgtv.finding import Remedy
-from pgtv.pasted import pasteable
+from pgtv.pasted import indented, pasteable
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_other_characters_on_request() -> None:
 def test_a_remedy_is_made_so() -> None:
     remedy = Remedy(sql=('DROP TABLE "a\nb";',), undo='DROP TABLE "\x1b";')
     assert (remedy.sql, remedy.undo) == (('DROP TABLE U&"a\\000Ab";',), 'DROP TABLE U&"\\001B";')
+
+
+def test_indentation_stays_out_of_dollar_quotes() -> None:
+    sql = "SELECT f('a',\n$def$SELECT 'x\ny'\n  FROM t$def$,\n'b');"
+    assert indented(sql, "    ") == [
+        "    SELECT f('a',", "    $def$SELECT 'x", "y'", "  FROM t$def$,", "    'b');",
+    ]  # fmt: skip
+    assert "\n".join(indented(sql, "")) == sql
+
+
+def test_what_a_terminal_would_change_leaves_dollar_quotes() -> None:
+    assert pasteable("SELECT $x$a\n\tb$x$;") == "SELECT $x$a\n\tb$x$;"
+    assert pasteable("SELECT $x$it's\r\n\\b$x$;") == "SELECT E'it''s\\u000D\\n\\\\b';"
+    assert pasteable("SELECT $$a|b$$", also="|") == "SELECT E'a\\u007Cb'"
