@@ -53,12 +53,18 @@ def build(
     chosen = _chosen(now, examination, held, decided, given.named, refused, cured)
     restored = restore(now, chosen, decided)
     refused |= restored.refused
-    others = from_findings.build(examination, phases, _names(now, held, given.named))
-    if not restored.steps:
-        return replace(others, left=(*_left(refused), *others.left))
-    then = next((s.snapshot for s in (*given.decisions, *given.sources) if s.snapshot), None)
     mine = [r for r in chosen if r.entity in restored.entities]
     about = {r.entity: _about(now, examination, r) for r in mine}
+    asked = {f for e in refused if e in held for f in _about(now, examination, held[e])}
+    others = _without(
+        from_findings.build(examination, phases, _names(now, held, given.named)),
+        asked.union(*about.values()),
+        bool(restored.steps),
+    )
+    left = (*(Left(f"tv_{e}", why) for e, why in sorted(refused.items())), *others.left)
+    if not restored.steps:
+        return replace(others, left=left)
+    then = next((s.snapshot for s in (*given.decisions, *given.sources) if s.snapshot), None)
     labels = {r.label(now): r.entity for r in mine}
     steps = [
         *installation(now, then),
@@ -66,15 +72,24 @@ def build(
             replace(s, cures=about[labels[s.tviews[0]]]) if s.tviews[0] in labels else s
             for s in restored.steps
         ),
+        *others.steps,
     ]
-    done = {f for found in about.values() for f in found}
-    steps += [s for s in others.steps if not _replaced(s, done)]
     steps.sort(key=lambda s: PHASES.index(s.phase))
-    steps += [_rows(now, restored.tables, tuple(sorted(done))), *trust(now, mine)]
+    done = sorted({f for found in about.values() for f in found})
+    steps += [_rows(now, restored.tables, tuple(done)), *trust(now, mine)]
+    return replace(others, steps=tuple(steps), left=left)
+
+
+def _without(plan: Plan, findings: set[str], restoring: bool) -> Plan:
+    """A plan without the cures of `findings`, which are cured or asked about here."""
+
+    def ours(finding: str) -> bool:
+        return finding in findings or (restoring and finding.split(":")[0] in REPLACED)
+
     return replace(
-        others,
-        steps=tuple(steps),
-        left=(*_left(refused), *(x for x in others.left if x.finding not in done)),
+        plan,
+        steps=tuple(s for s in plan.steps if not any(map(ours, s.cures))),
+        left=tuple(x for x in plan.left if not ours(x.finding)),
     )
 
 
@@ -169,14 +184,6 @@ def _metadata(findings: Iterable[Finding]) -> Iterator[Finding]:
         tells = check and (check.group == "metadata" or check.id in MORE)
         if tells and finding.severity is not Severity.INFO:
             yield finding
-
-
-def _replaced(step: Step, done: set[str]) -> bool:
-    return bool(done & set(step.cures)) or any(c.split(":")[0] in REPLACED for c in step.cures)
-
-
-def _left(refused: dict[str, str]) -> tuple[Left, ...]:
-    return tuple(Left(f"tv_{entity}", why) for entity, why in sorted(refused.items()))
 
 
 def _rows(now: Snapshot, tables: tuple[str, ...], cures: tuple[str, ...]) -> Step:

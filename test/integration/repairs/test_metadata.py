@@ -74,9 +74,237 @@ def test_what_was_lost_is_back_as_it_was(shop18: Database, tmp_path: Path, loss:
     assert compare(before, after).changes == ()
     lost = {t.entity for t in before.tviews if t.raw != after.tview_by_entity[t.entity].raw}
     assert not lost
-    shop18.pgtv("refresh", "--apply")  # what was missed elsewhere is nobody's registration
+    # what was missed elsewhere is nobody's registration
+    assert shop18.pgtv("refresh", "--apply").returncode == 0
     write_everywhere(shop18)
     assert differing(shop18) == {}
     assert json.loads((tmp_path / "receipt.json").read_text())["outcome"] == "complete"
     again = repair(shop18, tmp_path, "--from", file, apply=False)
     assert "0 steps" in again.stdout, again.stdout
+
+
+def test_the_table_keeps_what_is_its_own(shop18: Database, tmp_path: Path) -> None:
+    """Rows, grants, indexes, policies, comments, and what depends on it: nothing is touched."""
+    shop18.sql(EVERYTHING)
+    shop18.sql("CREATE TABLE public.note (fk_customer bigint REFERENCES public.tv_customer)")
+    file = saved(shop18, tmp_path)
+    own = """SELECT c.oid, relfilenode, relacl, obj_description(c.oid), relowner,
+      ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = c.oid ORDER BY 1),
+      ARRAY(SELECT polname FROM pg_policy WHERE polrelid = c.oid),
+      ARRAY(SELECT conname FROM pg_constraint WHERE confrelid = c.oid),
+      ARRAY(SELECT d.classid::regclass FROM pg_depend d WHERE refobjid = c.oid AND deptype = 'n'
+            AND classid = 'pg_rewrite'::regclass)
+      FROM pg_class c WHERE oid = 'public.tv_customer'::regclass"""
+    rows = "SELECT md5(string_agg(ctid::text || xmin || t::text, ',' ORDER BY ctid))"
+    rows += " FROM public.tv_customer t"
+    was = shop18.sql(own), shop18.sql(rows)
+    shop18.sql(
+        f"DROP VIEW tviews.public__tv_customer; DELETE FROM {META} WHERE entity = 'customer'"
+    )
+    done = repair(shop18, tmp_path, "--from", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (shop18.sql(own), shop18.sql(rows)) == was
+    assert shop18.sql(
+        "SELECT relacl, relowner::regrole, obj_description(oid) FROM pg_class"
+        " WHERE oid = 'tviews.public__tv_customer'::regclass"
+    ).endswith("|shop_owner|it's a view\n")
+
+
+def test_a_migration_file_brings_back_options_too(shop18: Database, tmp_path: Path) -> None:
+    shop18.sql(EVERYTHING)
+    before = shop18.snapshot()
+    file = tmp_path / "0042_offer.sql"
+    file.write_text("\\set ON_ERROR_STOP on\n" + EVERYTHING + "COMMIT;", encoding="utf-8")
+    shop18.sql(f"DROP VIEW tviews.public__tv_offer; DELETE FROM {META} WHERE entity IN"
+               " ('offer', 'spent')")  # fmt: skip
+    done = repair(shop18, tmp_path, "--from", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = shop18.snapshot()
+    for entity in ("offer", "spent"):
+        then, now = before.tview_by_entity[entity], after.tview_by_entity[entity]
+        assert now.options == then.options
+        assert now.definition.split() == then.definition.split()
+        assert now.identity == then.identity
+    write_everywhere(shop18)
+    assert differing(shop18) == {}
+
+
+def test_create_table_as_is_a_definition_too(shop18: Database, tmp_path: Path) -> None:
+    file = tmp_path / "customer.sql"
+    file.write_text(
+        "CREATE TABLE tv_customer /* old */ AS SELECT c.pk_customer, c.id,\n"
+        "  jsonb_build_object('id', c.id, 'name', c.name, 'email', c.email) AS data\n"
+        "FROM tb_customer c -- all of them\nWITH DATA;"
+    )
+    shop18.sql(
+        f"DROP VIEW tviews.public__tv_customer; DELETE FROM {META} WHERE entity = 'customer'"
+    )
+    done = repair(shop18, tmp_path, "--from", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    write_everywhere(shop18)
+    assert differing(shop18) == {}
+
+
+def test_sources_that_disagree_are_shown_and_asked_about(shop18: Database, tmp_path: Path) -> None:
+    """The view as it stands says one thing, the snapshot another: neither is taken."""
+    file = saved(shop18, tmp_path)
+    shop18.sql(OTHER)
+    shop18.sql(f"DELETE FROM {META} WHERE entity = 'customer'")
+    done = repair(shop18, tmp_path, "--from", file)
+    assert done.returncode != 0
+    assert "disagree" in done.stderr
+    assert "'email', 'hidden'" in done.stderr, "both are shown"
+    assert "'email', email" in done.stderr, "both are shown"
+    assert "customer" not in shop18.snapshot().tview_by_entity
+    decision = tmp_path / "decision.sql"
+    decision.write_text(OTHER)
+    done = repair(shop18, tmp_path, "--from", file, "--definition", str(decision))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "'hidden'" in shop18.snapshot().tview_by_entity["customer"].definition
+    assert differing(shop18) == {}
+
+
+def test_a_snapshot_can_decide_against_the_view_that_stands(
+    shop18: Database, tmp_path: Path
+) -> None:
+    file = saved(shop18, tmp_path)
+    before = shop18.snapshot()
+    shop18.sql(OTHER)
+    shop18.sql(f"DELETE FROM {META} WHERE entity = 'customer'")
+    done = repair(shop18, tmp_path, "--definition", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert compare(before, shop18.snapshot()).changes == ()
+    assert differing(shop18) == {}
+
+
+def test_a_file_that_contradicts_the_view_is_found_out_by_the_server(
+    shop18: Database, tmp_path: Path
+) -> None:
+    """Only the server can compare a text with a view: it does, in the transaction, and stops."""
+    file = tmp_path / "other.sql"
+    file.write_text(OTHER)
+    shop18.sql(f"DELETE FROM {META} WHERE entity = 'customer'")
+    done = repair(shop18, tmp_path, "--from", str(file))
+    assert done.returncode == 3
+    assert "disagree" in done.stderr
+    assert "customer" not in shop18.snapshot().tview_by_entity
+    file.write_text(CUSTOMER)
+    done = repair(shop18, tmp_path, "--from", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert differing(shop18) == {}
+
+
+def test_files_that_disagree_with_each_other(shop18: Database, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.sql", tmp_path / "two.sql"
+    one.write_text(CUSTOMER)
+    two.write_text(OTHER)
+    lost = f"DROP VIEW tviews.public__tv_customer; DELETE FROM {META} WHERE entity = 'customer'"
+    shop18.sql(lost)
+    both = ("--from", str(one), "--from", str(two))
+    done = repair(shop18, tmp_path, *both, apply=False)
+    assert "two files define it, and they disagree" in done.stdout
+    done = repair(shop18, tmp_path, *both, "--definition", str(one))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert differing(shop18) == {}
+
+
+def test_a_definition_that_does_not_fit_the_table_is_refused_whole(
+    shop18: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "wide.sql"
+    file.write_text(CUSTOMER.replace("c.id,", "c.id, c.email AS more,", 1))
+    shop18.sql(
+        f"DROP VIEW tviews.public__tv_customer; DELETE FROM {META} WHERE entity = 'customer'"
+    )
+    done = repair(shop18, tmp_path, "--from", str(file))
+    assert done.returncode == 3
+    assert "columns that its table does not have" in done.stderr
+    assert shop18.sql("SELECT to_regclass('tviews.public__tv_customer') IS NULL") == "t\n"
+
+
+def test_one_that_is_well_is_left_alone_however_old_the_file(
+    shop18: Database, tmp_path: Path
+) -> None:
+    file = saved(shop18, tmp_path)
+    shop18.sql(OTHER)
+    shop18.sql(f"DELETE FROM {META} WHERE entity = 'stock'")
+    done = repair(shop18, tmp_path, "--from", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    now = shop18.snapshot().tview_by_entity
+    assert "stock" in now
+    assert "'hidden'" in now["customer"].definition
+
+
+def test_a_table_that_was_renamed_is_not_made_anew(shop18: Database, tmp_path: Path) -> None:
+    file = saved(shop18, tmp_path)
+    shop18.sql(f"DELETE FROM {META} WHERE entity = 'stock';"
+               " ALTER TABLE public.tv_stock RENAME TO tv_stock_old")  # fmt: skip
+    done = repair(shop18, tmp_path, "--from", file)
+    assert done.returncode != 0
+    assert 'ALTER TABLE public.tv_stock_old RENAME TO "tv_stock";' in done.stderr
+    assert shop18.sql("SELECT to_regclass('public.tv_stock') IS NULL") == "t\n"
+    shop18.sql("ALTER TABLE public.tv_stock_old RENAME TO tv_stock")
+    done = repair(shop18, tmp_path, "--from", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert differing(shop18) == {}
+
+
+def test_a_table_that_is_gone_is_made_anew(shop18: Database, tmp_path: Path) -> None:
+    shop18.sql(EVERYTHING)
+    before = shop18.snapshot()
+    file = saved(shop18, tmp_path)
+    shop18.sql(f"DELETE FROM {META} WHERE entity = 'offer'; DROP TABLE public.tv_offer CASCADE")
+    done = repair(shop18, tmp_path, "--from", file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = shop18.snapshot()
+    then, now = before.tview_by_entity["offer"], after.tview_by_entity["offer"]
+    assert now.options == then.options
+    assert after.by_oid[now.table_oid].owner == "shop_owner"
+    write_everywhere(shop18)
+    assert differing(shop18) == {}
+
+
+def test_planned_offline_read_by_a_colleague_applied_or_pasted(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql(EVERYTHING)
+    before = shop18.snapshot()
+    file, state, plan = saved(shop18, tmp_path), tmp_path / "state.json", tmp_path / "plan.json"
+    shop18.sql(f"DROP VIEW tviews.public__tv_customer; TRUNCATE {META}")
+    assert shop18.pgtv("snapshot", "save", str(state)).returncode == 0
+    offline = shop18.pgtv(
+        "repair", "metadata", "--from", file, "--state", str(state), PGHOST="/nowhere"
+    )
+    assert offline.returncode == 1, offline.stderr
+    assert shop18.sql(f"SELECT count(*) FROM {META}") == "0\n"
+    repair(shop18, tmp_path, "--from", file, "-o", str(plan), apply=False)
+    with_plan = ("--from", file, "--plan", str(plan))
+    done = repair(shop18, tmp_path, *with_plan)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert compare(before, shop18.snapshot()).changes == ()
+    done = repair(shop18, tmp_path, *with_plan)
+    assert done.returncode == 3
+    assert "another state" in done.stderr
+    shop18.sql(f"DROP VIEW tviews.public__tv_customer; TRUNCATE {META}")
+    shop18.sql(offline.stdout)
+    assert compare(before, shop18.snapshot()).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--from", "{tmp}/none.sql"), "cannot read"),
+        (("--from", "{tmp}/empty.sql"), "defines no TVIEW"),
+        (("--from", "{tmp}/bad.json"), "not JSON"),
+        (("tv_nothing", "--from", "{tmp}/good.sql"), "no source holds a TVIEW tv_nothing"),
+        (("--from", "{tmp}/good.sql", "--state", "{tmp}/x", "--apply"), "needs the server"),
+    ],
+)
+def test_bad_input(shop18: Database, tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    (tmp_path / "empty.sql").write_text("SELECT 1;")
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "good.sql").write_text(CUSTOMER)
+    done = shop18.pgtv("repair", "metadata", *(a.format(tmp=tmp_path) for a in args))
+    assert done.returncode == 3
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
