@@ -59,7 +59,7 @@ def apply(
     except KeyboardInterrupt:
         receipt.outcome = "interrupted"
         raise
-    except PgtvError:
+    except BaseException:
         receipt.outcome = "failed"
         raise
     finally:

@@ -67,7 +67,7 @@ def list_(
         text = report.quiet(document)
     elif verbosity > 0:
         on = connection_text(target)
-        whole = [report.detail(t, on, width()) for t in survey.transactions]
+        whole = [_detail(survey, t, on) for t in survey.transactions]
         text = "\n".join([report.summary(document, width()), *whole])
     else:
         text = report.summary(document, width())
@@ -107,9 +107,18 @@ def show(
         text = report.as_json(report.listing(survey, chosen, code))
     else:
         on = connection_text(target)
-        text = "\n".join(report.detail(t, on, width()) for t in chosen)
+        text = "\n".join(_detail(survey, t, on) for t in chosen)
     write_output(text, output)
     return code
+
+
+def _detail(survey: Survey, one: Transaction, connection: str) -> str:
+    from pgtv.catalog.dialects import named
+    from pgtv.reports.twophase import detail
+
+    snapshot = survey.looked.get(one.database)
+    known = not snapshot or named(snapshot.extension.generation).acts
+    return detail(one, connection, width(), acts=known)
 
 
 def _exit(survey: Survey, transactions: Iterable[Transaction]) -> Exit:

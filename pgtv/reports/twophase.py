@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,8 @@ from pgtv.reports.layout import one_line, plural, printable, status
 
 SCHEMA = "pgtv.2pc/1"
 _LABEL = 10
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_SPACE = "\ue000"  # stands for a space that no line ends at
 _SHOWN = 10  # names, keys, sessions or rows of one kind on a screen
 
 
@@ -124,8 +127,8 @@ def _what(one: Transaction) -> str:
     return "; ".join(parts)
 
 
-def detail(one: Transaction, connection: str = "", width: int = 100) -> str:
-    """`show`: all that is known, and the two statements."""
+def detail(one: Transaction, connection: str = "", width: int = 100, *, acts: bool = True) -> str:
+    """`show`: all that is known, and the two statements; `acts`: pgtv can run them."""
     lines = [f"{one.severity.upper():9} {one_line(one.gid)}"]
     lines += _wrap("", f"{_who(one)} ({one.prepared_at})", width)
     if one.coordinator:
@@ -148,7 +151,7 @@ def detail(one: Transaction, connection: str = "", width: int = 100) -> str:
     if one.tviews:
         lines += _wrap("reaches", ", ".join(one.tviews), width)
     lines += _keys(one, width)
-    return "".join(f"{x}\n" for x in [*lines, *_statements(one, connection, width)])
+    return "".join(f"{x}\n" for x in [*lines, *_statements(one, connection, width, acts)])
 
 
 def _waiters(one: Transaction, width: int) -> Iterator[str]:
@@ -195,7 +198,7 @@ def _key_text(table: Keys) -> str:
     return "; ".join(parts) or "no row that others can see"
 
 
-def _statements(one: Transaction, connection: str, width: int) -> Iterator[str]:
+def _statements(one: Transaction, connection: str, width: int, acts: bool) -> Iterator[str]:
     # statements are never wrapped: they are there to be pasted
     yield f"  {'commit':{_LABEL}}{one.commit}"
     yield f"  {'or':{_LABEL}}{one.rollback}"
@@ -203,6 +206,8 @@ def _statements(one: Transaction, connection: str, width: int) -> Iterator[str]:
         f"as {one.owner} or a superuser, in database {one.database}, outside a transaction block"
     )
     yield from _wrap("", where, width)
+    if not acts:
+        return
     on = f" {connection}" if connection else ""
     command = f"pgtv 2pc commit|rollback{on} {argument(one)} --apply"
     yield from _wrap("", f"or: {command}, which repairs the rows after", width)
@@ -292,10 +297,10 @@ def _row_text(row: Brought) -> str:
     text = row.tview
     if row.differing:
         text += (
-            f"  {plural(row.differing, 'row')} differed: {row.inserted} inserted,"
+            f": {plural(row.differing, 'row')} differed, {row.inserted} inserted,"
             f" {row.updated} changed, {row.deleted} deleted"
         )
-    return text + (f"  {row.reason}" if row.reason else "")
+    return text + (f": {row.reason}" if row.reason else "")
 
 
 def _names(names: tuple[str, ...]) -> str:
@@ -304,7 +309,10 @@ def _names(names: tuple[str, ...]) -> str:
 
 
 def _wrap(label: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        one_line(text), width, initial_indent=f"  {label:{_LABEL}}",
+    """Labelled lines; a quoted name is never broken at a space in it."""
+    whole = _QUOTED.sub(lambda m: m.group().replace(" ", _SPACE), one_line(text))
+    lines = textwrap.wrap(
+        whole, width, initial_indent=f"  {label:{_LABEL}}",
         subsequent_indent=" " * (_LABEL + 2), break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
+    return [line.replace(_SPACE, " ") for line in lines]
