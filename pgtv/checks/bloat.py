@@ -22,20 +22,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.checks.upkeep import remedy, tables
+from pgtv.finding import Effect, Finding, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
     limit, least = context.threshold("dead_ratio"), context.threshold("dead_rows")
-    for tview in context.snapshot.tviews:
-        stats = context.snapshot.stats_of.get(tview.table_oid)
-        if stats is None or stats.dead < least or stats.dead <= limit * (stats.live + stats.dead):
+    for tview, table, stats in tables(context):
+        rows = stats.live + stats.dead
+        if stats.dead < least or stats.dead <= limit * rows:
             continue
-        share = stats.dead / (stats.live + stats.dead)
         yield context.finding(
-            tview.label,
-            f"{share:.0%} of the rows of {tview.label} are dead ({stats.dead:,} of "
-            f"{stats.live + stats.dead:,}).",
+            table.qualified,
+            f"{stats.dead / rows:.0%} of the rows of {table.qualified} are dead ({stats.dead:,} of "
+            f"{rows:,}).",
             affects=(tview.label,),
             evidence=[
                 {
@@ -44,10 +44,9 @@ def run(context: Context) -> Iterator[Finding]:
                     "last vacuum": stats.last_vacuum or "never",
                 }
             ],
-            remedy=Remedy(
-                sql=("SET lock_timeout = '2s';", f"VACUUM (ANALYZE) {tview.label};"),
-                role=f"the owner of {tview.label}",
-                locks=(f"SHARE UPDATE EXCLUSIVE on {tview.label}",),
+            remedy=remedy(
+                table,
+                f"VACUUM (ANALYZE) {table.qualified};",
                 note="Readers and writers go on. It frees room for new rows, not for other tables.",
             ),
         )
@@ -64,13 +63,18 @@ CHECK = Check(
     where="primary",
     thresholds={
         "dead_ratio": Threshold(0.20, "share of all rows", "autovacuum's own default scale factor"),
-        "dead_rows": Threshold(1000, "rows", "below this a scan does not notice"),
+        "dead_rows": Threshold(
+            10_000,
+            "rows",
+            "what one statement leaves in a small table autovacuum clears in a minute",
+        ),
     },
     provoke=Provoke(
-        near_miss="UPDATE public.tb_customer SET name = name || '.'; SELECT"
-        " pg_stat_force_next_flush();",
-        break_='ALTER TABLE "Sales Dept".tv_order_line SET (autovacuum_enabled = off);'
+        near_miss='ALTER TABLE "Sales Dept".tv_order_line SET (autovacuum_enabled = off);'
         ' UPDATE "Sales Dept".tb_order_line SET quantity = quantity + 1;'
+        " SELECT pg_stat_force_next_flush();",
+        break_="DO $$ BEGIN FOR i IN 1..11 LOOP"
+        ' UPDATE "Sales Dept".tb_order_line SET quantity = quantity + 1; END LOOP; END $$;'
         " SELECT pg_stat_force_next_flush();",
         object='"Sales Dept".tv_order_line',
     ),

@@ -28,13 +28,13 @@ def run(context: Context) -> Iterator[Finding]:
     if server.connections is None or usable <= 0:
         raise NotApplicable("the number of connections cannot be seen")
     ratio = server.connections / usable
-    if ratio < context.threshold("warning"):
+    severity = context.level(ratio)
+    if severity is None:
         return
-    critical = ratio >= context.threshold("critical")
     yield context.finding(
         "(server)",
         f"{server.connections} of {usable} connections are taken ({ratio:.0%}).",
-        severity=Severity.CRITICAL if critical else Severity.WARNING,
+        severity=severity,
         evidence=[
             {
                 "connections": server.connections,

@@ -103,6 +103,12 @@ class Context:
     def threshold(self, name: str) -> float:
         return self.settings.get(name, self.check.thresholds[name].default)
 
+    def level(self, value: float) -> Severity | None:
+        """What `value` is by the thresholds `warning` and `critical`; None below both."""
+        if value >= self.threshold("critical"):
+            return Severity.CRITICAL
+        return Severity.WARNING if value >= self.threshold("warning") else None
+
     def affected(self, *oids: int) -> tuple[str, ...]:
         """Names of the TVIEWs that `oids` reach, dependents included."""
         return tuple(t.label for t in self.edges.affected(oids))

@@ -8,8 +8,8 @@ Impact:
     Every other update writes into every index of the table: slower writes, more WAL, more bloat.
 
 Diagnosis:
-    n_tup_hot_upd / n_tup_upd since the statistics were reset, where there were enough updates, and the
-    table's fillfactor.
+    n_tup_hot_upd / n_tup_upd since the statistics were reset, where there were enough updates in all
+    and for each row, and the table's fillfactor.
 
 Mitigation:
     Leave room in the pages with a lower fillfactor (it counts for pages written from now on; a refresh
@@ -21,17 +21,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.checks.upkeep import remedy, tables
+from pgtv.finding import Effect, Finding, Severity
 
 _ROOMY = 70  # per cent; lower gains little
 
 
 def run(context: Context) -> Iterator[Finding]:
     limit, least = context.threshold("hot_ratio"), context.threshold("updates")
-    for tview in context.snapshot.tviews:
-        table = context.snapshot.by_oid.get(tview.table_oid)
-        stats = context.snapshot.stats_of.get(tview.table_oid)
-        if table is None or stats is None or stats.updates < least:
+    each = context.threshold("updates_per_row")
+    for tview, table, stats in tables(context):
+        if stats.updates < max(least, each * max(stats.live, table.reltuples)):
             continue
         ratio = stats.hot_updates / stats.updates
         options = dict(o.partition("=")[::2] for o in table.options)
@@ -46,13 +46,9 @@ def run(context: Context) -> Iterator[Finding]:
             evidence=[
                 {"updates": stats.updates, "hot": stats.hot_updates, "fillfactor": fillfactor}
             ],
-            remedy=Remedy(
-                sql=(
-                    "SET lock_timeout = '2s';",
-                    f"ALTER TABLE {table.qualified} SET (fillfactor = {_ROOMY});",
-                ),
-                role=f"the owner of {table.qualified}",
-                locks=(f"SHARE UPDATE EXCLUSIVE on {table.qualified}",),
+            remedy=remedy(
+                table,
+                f"ALTER TABLE {table.qualified} SET (fillfactor = {_ROOMY});",
                 undo=f"ALTER TABLE {table.qualified} SET (fillfactor = {fillfactor})",
                 note="Say the same in the TVIEW's options where its definition is kept: a replace "
                 "puts options that are left out back to their defaults.",
@@ -71,12 +67,16 @@ CHECK = Check(
     where="primary",
     thresholds={
         "hot_ratio": Threshold(0.5, "share of updates", "below it index writes dominate"),
-        "updates": Threshold(1000, "updates", "fewer say nothing about a ratio"),
+        "updates": Threshold(10_000, "updates", "fewer cost nothing that anybody notices"),
+        "updates_per_row": Threshold(
+            10, "updates a row", "fewer can be a statement or two over the whole table"
+        ),
     },
     provoke=Provoke(
-        near_miss="UPDATE public.tb_customer SET name = name || '.';"
+        near_miss='UPDATE "Sales Dept".tb_order_line SET quantity = quantity + 1;'
         " SELECT pg_stat_force_next_flush();",
-        break_='UPDATE "Sales Dept".tb_order_line SET quantity = quantity + 1;'
+        break_="DO $$ BEGIN FOR i IN 1..11 LOOP"
+        ' UPDATE "Sales Dept".tb_order_line SET quantity = quantity + 1; END LOOP; END $$;'
         " SELECT pg_stat_force_next_flush();",
         object='"Sales Dept".tv_order_line',
     ),

@@ -19,25 +19,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.checks.upkeep import remedy, tables
+from pgtv.finding import Effect, Finding, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
     least = context.threshold("bytes")
-    for tview in context.snapshot.tviews:
-        table = context.snapshot.by_oid.get(tview.table_oid)
-        if table is None or table.reltuples >= 0 or (table.bytes or 0) < least:
+    for tview, table, _ in tables(context):
+        if table.reltuples >= 0 or (table.bytes or 0) < least:
             continue
         yield context.finding(
             table.qualified,
             f"{table.qualified} was never analyzed.",
             affects=(tview.label,),
             evidence=[{"table": table.qualified, "bytes": table.bytes, "analyzed": "never"}],
-            remedy=Remedy(
-                sql=("SET lock_timeout = '2s';", f"ANALYZE {table.qualified};"),
-                role=f"the owner of {table.qualified}",
-                locks=(f"SHARE UPDATE EXCLUSIVE on {table.qualified}",),
-            ),
+            remedy=remedy(table, f"ANALYZE {table.qualified};"),
         )
 
 

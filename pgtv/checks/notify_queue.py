@@ -27,12 +27,13 @@ def run(context: Context) -> Iterator[Finding]:
     usage = context.snapshot.server.notify_queue_usage
     if usage is None:
         raise NotApplicable("a standby has no queue")
-    if usage < context.threshold("warning"):
+    severity = context.level(usage)
+    if severity is None:
         return
     yield context.finding(
         "(server)",
         f"The NOTIFY queue is {usage:.0%} full; when it is full, COMMIT of whoever notifies fails.",
-        severity=Severity.CRITICAL if usage >= context.threshold("critical") else Severity.WARNING,
+        severity=severity,
         evidence=[{"pg_notification_queue_usage": usage}],
         remedy=Remedy(
             sql=(

@@ -28,7 +28,8 @@ def run(context: Context) -> Iterator[Finding]:
     if growth is None or not growth.data_total_bytes or growth.data_free_bytes is None:
         raise NotApplicable("seen only on the server's host, through its Unix socket")
     used = 1 - growth.data_free_bytes / growth.data_total_bytes
-    if used < context.threshold("warning"):
+    severity = context.level(used)
+    if severity is None:
         return
     biggest = sorted(
         (r for r in context.snapshot.relations if r.oid in context.snapshot.tview_by_table),
@@ -38,7 +39,7 @@ def run(context: Context) -> Iterator[Finding]:
         "(server)",
         f"The file system of the data directory is {used:.0%} full; "
         f"{growth.data_free_bytes / 2**30:,.1f} GiB are left.",
-        severity=Severity.CRITICAL if used >= context.threshold("critical") else Severity.WARNING,
+        severity=severity,
         evidence=[{"TVIEW": r.qualified, "MiB": r.relpages * 8 // 1024} for r in biggest],
         remedy=Remedy(
             sql=(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pgtv.catalog.model import Tview
 from pgtv.checks.lookup_index import lookup_columns
-from pgtv.checks.trigger_user_code import _folded, _split
+from pgtv.checks.spelled import _folded, _split
 from pgtv.checks.tview_empty import unfiltered
 
 
