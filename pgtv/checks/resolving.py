@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from pgtv.catalog.dialects.base import literal
 from pgtv.catalog.model import Prepared
 from pgtv.catalog.waits import Wait, held_by, strength, waits, written_by
@@ -17,6 +19,8 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
     """
     snapshot = context.snapshot
     gid = literal(prepared.gid).strip()
+    # a name that a shell cannot be given as it stands goes by its transaction id
+    named = shlex.quote(prepared.gid if prepared.gid.isprintable() else f"xid:{prepared.xid}")
     known = coordinator(prepared.gid)
     asked = f"{known} " if known else "whoever prepared it "
     sql = [
@@ -40,6 +44,7 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
     )
     return Remedy(
         sql=tuple(sql),
+        command=f"pgtv 2pc show {named}",
         role=f"{prepared.owner} or a superuser, outside a transaction block",
         locks=(),
         undo=None,
