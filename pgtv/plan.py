@@ -30,7 +30,8 @@ class Step:
     statements: in order; from a `BEGIN;` to its `COMMIT;` they are one transaction, else each is
     one of its own. cures: ids of the findings that should be gone afterwards. undo: statements, or
     None where nothing can take it back. merge: the rows of `tviews` are compared and brought up to
-    date in batches beside running writers; there are no statements for psql.
+    date in batches beside running writers; there are no statements for psql. command: what does a
+    merge, where refresh would not do all of it; of other steps, what takes them back.
     """
 
     phase: str
@@ -43,6 +44,7 @@ class Step:
     note: str | None = None
     tviews: tuple[str, ...] = ()
     merge: bool = False
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -203,19 +205,23 @@ def script(plan: Plan) -> str:
             )
             lines.append(f"\\echo {_refresh(step)}")
         lines += step.statements
-        lines += _comment(
-            "undo: " + " ".join(step.undo) if step.undo else "undo: none, it cannot be taken back"
-        )
+        lines += _comment(f"undo: {_undo(step)}")
     for left in plan.left:
         lines += ["", *_comment(f"left alone: {left.finding}: {left.why}")]
     return "\n".join(lines) + "\n"
+
+
+def _undo(step: Step) -> str:
+    if step.undo:
+        return " ".join(step.undo)
+    return step.command if step.command and not step.merge else "none, it cannot be taken back"
 
 
 def _refresh(step: Step) -> str:
     """The command that does a merge step, quoted for the shell, and that once more for psql."""
     import shlex
 
-    command = f"run: pgtv refresh {shlex.join(step.tviews)} --apply"
+    command = f"run: {step.command or f'pgtv refresh {shlex.join(step.tviews)} --apply'}"
     if "'" not in command:
         return command
     quoted = command.replace("\\", "\\\\").replace("'", "''")

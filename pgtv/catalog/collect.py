@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import psycopg
 
 MONITOR = ("pg_monitor",)
+KEPT = ("USAGE on schema pgtv and SELECT on its tables",)
 Params = Mapping[str, Any]
 
 
@@ -73,15 +74,15 @@ def _collect(run: Asking) -> Snapshot:
     extension, dialect, held = installation.recognise(run, installed)
     schema = extension.schema
     standby = run.all("standby", model.Standby, queries.STANDBY if server.in_recovery else None)
+    kept = state.row()
+    if state.error:  # no USAGE: what is kept there is not none, but unknown
+        for section in ("verifications", "leases"):
+            run.gap(section, state.error, KEPT)
     verifications = run.all(
         "verifications", model.Verification,
-        queries.VERIFICATIONS if state.row().get("present") else None,
-        needs=("USAGE on schema pgtv and SELECT on its tables",),
+        queries.VERIFICATIONS if kept.get("present") else None, needs=KEPT,
     )  # fmt: skip
-    lease_rows = run.ask(
-        "leases", queries.LEASES if state.row().get("leases") else None,
-        needs=("USAGE on schema pgtv and SELECT on its tables",),
-    )  # fmt: skip
+    lease_rows = run.ask("leases", queries.LEASES if kept.get("leases") else None, needs=KEPT)
     catalog = installation.ask(run, dialect, extension, held, in_recovery=server.in_recovery)
     extension, dialect = installation.describe(catalog, dialect, extension)
     extension = replace(

@@ -14,7 +14,8 @@ Diagnosis:
 
 Mitigation:
     Cure first what let rows slip: missing or disabled triggers, session_replication_role, a restore,
-    direct writes to the table. Then refresh, TVIEWs that are read by others first, and verify again.
+    direct writes to the table. Then re-register, which derives the plan anew (one that maps by the wrong
+    column shows here alone), and refresh, TVIEWs that are read by others first; verify again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,6 @@ CHECK = Check(
     effect=Effect.ROWS_WRONG,
     run=run,
     option="--verify",
-    consequence_of=("trigger-missing", "trigger-disabled", "replication-role"),
+    consequence_of=("trigger-missing", "trigger-disabled", "trigger-lease", "replication-role"),
     provoke=Provoke(elsewhere="test/integration/rows/test_checks.py::test_doctor_verify"),
 )

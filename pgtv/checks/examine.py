@@ -172,7 +172,15 @@ def _inapplicable(check: Check, snapshot: Snapshot) -> str | None:
 
 
 def _explain(findings: list[Finding], outcomes: tuple[Outcome, ...]) -> list[Finding]:
-    """Set `caused_by`: a finding whose check names another as its cause, on what that one reaches."""
+    """Set `caused_by`: a finding whose check names another as its cause, on what that one reaches.
+
+    A check that knows the very finding says so itself; that holds while that finding is there.
+    """
+    known = {f.id for f in findings}
+    findings = [
+        f if f.caused_by is None or f.caused_by in known else replace(f, caused_by=None)
+        for f in findings
+    ]
     causes_of = {o.check.id: o.check.consequence_of for o in outcomes}
     by_check: dict[str, list[Finding]] = {}
     for finding in findings:

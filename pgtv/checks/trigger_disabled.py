@@ -16,30 +16,37 @@ Diagnosis:
 Mitigation:
     Enable them by name and together, then refresh: enabling brings back none of the rows missed.
     Re-registering a TVIEW does not enable its triggers. Never ENABLE ALWAYS: a subscription's apply
-    worker then fails or leaves rows stale.
+    worker then fails or leaves rows stale. Where a lease of pgtv triggers disable is the cause, this
+    is shown below it, and only pgtv triggers enable ends it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from pgtv.catalog.model import Lease
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.expected import expected_on
+from pgtv.checks.leases import finding_id, held, severity
 from pgtv.checks.trigger_faults import FIRES, Fault, event_effect, report
-from pgtv.finding import Effect, Finding, Severity
+from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
     snapshot, wanted = context.snapshot, expected_on(context)
     off = {t.oid for t in snapshot.triggers if t.enabled in "DR"}
-    faults = []
+    leased = {oid: h.lease for oid, h in held(snapshot).items() if h.off}
+    leases = {lease.id: lease for lease in leased.values()}
+    faults: dict[int | None, list[Fault]] = {None: [], **{number: [] for number in leases}}
     for trigger in snapshot.triggers:
         if trigger.oid not in off or not trigger.kind or not trigger.entity:
             continue
         expected = wanted.get((trigger.relation, trigger.entity))
         if expected is None or trigger.kind not in {s.kind for s in expected.shapes}:
             continue
-        faults.append(
+        lease = leased.get(trigger.oid)
+        faults[lease.id if lease else None].append(
             Fault(
                 expected.relation,
                 trigger.kind,
@@ -56,8 +63,26 @@ def run(context: Context) -> Iterator[Finding]:
                 tview=expected.tview,
             )
         )
-    yield from report(
-        context, faults, "does not fire in ordinary sessions", "do not fire in ordinary sessions"
+    for number, group in faults.items():
+        found = report(
+            context, group, "does not fire in ordinary sessions", "do not fire in ordinary sessions"
+        )
+        yield from found if number is None else (_below(f, leases[number]) for f in found)
+
+
+def _below(finding: Finding, lease: Lease) -> Finding:
+    """A lease explains it, unless writes fail: nobody wanted that."""
+    if finding.effect is Effect.WRITES_FAIL:
+        return finding
+    return replace(
+        finding,
+        id=f"{finding.id}:lease {lease.id}",
+        severity=severity(lease),
+        caused_by=finding_id(lease),
+        remedy=Remedy(
+            command="pgtv triggers enable --apply",
+            note=f"Lease {lease.id} holds them: pgtv triggers enable ends it, and brings the rows.",
+        ),
     )
 
 

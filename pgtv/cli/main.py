@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "repair": ("pgtv.cli.repair", "repair", "Show or apply the cure of what doctor finds"),
     "refresh": ("pgtv.cli.refresh", "refresh", "Make rows right beside readers and writers"),
+    "triggers": ("pgtv.cli.triggers", "triggers", "See, disable for a time and enable triggers"),
     "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
     "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),

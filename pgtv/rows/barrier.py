@@ -1,7 +1,8 @@
 """Waits for transactions that may still put an old value back.
 
-Who computes rows from what was true before a batch was committed holds a writer's lock already, on a
-table concerned, or a snapshot from which it will read when it writes later.
+Who has computed rows from what was true before a batch was committed holds a writer's lock on a table
+concerned. Who writes later, from an older snapshot, is refused by the extension: it compares what it
+computed under REPEATABLE READ and SERIALIZABLE with what is true now, and fails with 40001.
 """
 
 from __future__ import annotations
@@ -62,18 +63,6 @@ def writers(connection: psycopg.Connection[Any], relations: Sequence[int]) -> di
         (list(relations), list(_WRITERS)),
     ).fetchall()
     return {v: gid or ("(unnamed)" if v.endswith("@0") else None) for v, gid in rows}
-
-
-def snapshots(connection: psycopg.Connection[Any]) -> set[str]:
-    """Transactions of this database that hold a snapshot now; autovacuum's write no row anew."""
-    rows = connection.execute(
-        "SELECT l.virtualtransaction || '@' || l.pid FROM pg_catalog.pg_stat_activity a"
-        " JOIN pg_catalog.pg_locks l ON l.pid = a.pid AND l.locktype = 'virtualxid' AND l.granted"
-        " WHERE a.datname = pg_catalog.current_database() AND a.backend_xmin IS NOT NULL"
-        "  AND a.pid <> pg_catalog.pg_backend_pid()"
-        "  AND a.backend_type IS DISTINCT FROM 'autovacuum worker'"
-    ).fetchall()
-    return {r[0] for r in rows}
 
 
 def _alive(connection: psycopg.Connection[Any], transactions: Sequence[str]) -> set[str]:

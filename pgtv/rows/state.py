@@ -79,6 +79,36 @@ def upgrade(version: int) -> str:
     return "".join(script(f"upgrade-{v}-{v + 1}") for v in range(version, VERSION))
 
 
+def require(connection: psycopg.Connection[Any]) -> None:
+    """Raises NotPossible where the schema pgtv is missing, older or newer, or another database's."""
+    row = connection.execute(INSTALLED).fetchone()
+    if row is None or not row[0]:
+        raise NotPossible(
+            "there is no schema pgtv to keep the states in", "pgtv init shows it, --apply makes it"
+        )
+    standing = connection.execute(STANDING).fetchone() if row[1] else None
+    if standing is None:
+        raise NotPossible(
+            "there is a schema pgtv that pgtv did not make", "rename or drop it, then: pgtv init"
+        )
+    version, *_, here = standing
+    if version > VERSION:
+        raise NotPossible(
+            f"the schema pgtv has version {version}, this pgtv knows {VERSION}",
+            "use the newer pgtv",
+        )
+    if version < VERSION:
+        raise NotPossible(
+            f"the schema pgtv has version {version}, this needs {VERSION}",
+            "pgtv init shows what brings it there, --apply does it",
+        )
+    if not here:
+        raise NotPossible(
+            "the schema pgtv was restored from another server or database",
+            "pgtv init shows how to make it this one's, --apply does it",
+        )
+
+
 def record(target: Target, results: Sequence[Result]) -> str | None:
     """Write down what was verified, in one short transaction; gives why not, or None when it was.
 
