@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from pgtv.session import Target
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
     from pgtv.rows.bring import Brought
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -30,13 +33,47 @@ if TYPE_CHECKING:
     help="merge writes the rows that differ; rebuild is the extension's own, readers wait.",
 )
 @click.option(
+    "--rows",
+    "report",
+    type=GIVEN,
+    metavar="REPORT",
+    help="Only the rows that this report of verify --format json names.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 32),
+    default=1,
+    show_default=True,
+    help="Sessions: TVIEWs that do not read each other, or parts of one, side by side.",
+)
+@click.option(
+    "--max-writer-wait",
+    type=click.IntRange(10, 60_000),
+    default=500,
+    show_default=True,
+    metavar="MS",
+    help="How long a writer of the same rows may wait; sizes the batches.",
+)
+@click.option(
     "--batch",
     type=click.IntRange(1, 100_000),
-    default=1000,
-    show_default=True,
-    help="Rows a transaction.",
+    help="Rows a transaction, instead of what --max-writer-wait allows.",
 )
-@click.option("--max-rate", type=click.FloatRange(min=0.1), help="Rows a second at most.")
+@click.option(
+    "--max-rate", type=click.FloatRange(min=0.1), metavar="ROWS", help="Rows a second at most."
+)
+@click.option(
+    "--max-lag",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Wait while a standby lags further behind.",
+)
+@click.option(
+    "--control",
+    type=FILE,
+    metavar="FILE",
+    help="Read before each batch: lines max-rate=N, max-lag=S, pause.",
+)
 @click.option(
     "--barrier-timeout",
     type=click.FloatRange(min=0),
@@ -54,65 +91,127 @@ if TYPE_CHECKING:
     help="How to print the result.",
 )
 @click.option(
-    "--receipt", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write what was done, with the keys written, to this file.",
-)  # fmt: skip
+    "--receipt",
+    type=FILE,
+    metavar="FILE",
+    help="Write what was done, with keys and old values, to this file.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    metavar="ROWS",
+    help="Rows of each TVIEW whose old values the receipt keeps.",
+)
+@click.option("--resume", is_flag=True,
+              help="Go on: leave out the TVIEWs that --receipt says are finished.")  # fmt: skip
 def refresh(
     target: Target,
     tviews: tuple[str, ...],
     exclude: tuple[str, ...],
     apply_: bool,
     strategy: str,
-    batch: int,
+    report: Path | None,
+    jobs: int,
+    max_writer_wait: int,
+    batch: int | None,
     max_rate: float | None,
+    max_lag: float | None,
+    control: Path | None,
     barrier_timeout: float,
     fmt: str,
     receipt: Path | None,
+    keep: int,
+    resume: bool,
 ) -> int:
     """Make rows equal to their definitions, dependents included; compares only without --apply."""
     from pgtv.catalog.collect import collect
     from pgtv.catalog.dialects import named
     from pgtv.graph.select import select
+    from pgtv.reports.refresh import document, line
     from pgtv.rows.bring import bring, exit_code, with_dependents
     from pgtv.rows.merge import Pace
+    from pgtv.rows.throttle import Limits, Throttle
 
+    if resume and not receipt:
+        raise UsageError("--resume goes on from a receipt", "name it with --receipt FILE")
+    if strategy == "rebuild" and (report or resume or receipt):
+        raise UsageError(
+            "--strategy rebuild knows no rows", "leave out --rows, --receipt, --resume"
+        )
     with connected(target) as connection:
         snapshot = collect(connection)
     if not named(snapshot.extension.generation).acts and apply_:
         raise UsageError("pgtv only looks at catalogs of this generation")
+    keys = _rows(report, snapshot)
     chosen = with_dependents(snapshot, select(snapshot, tviews, exclude))
     left_out = {t.label for t in select(snapshot, exclude, ())} if exclude else set()
     chosen = [t for t in chosen if t.label not in left_out]
+    if keys is not None:
+        chosen = [t for t in chosen if t.table_oid in keys]
     if not chosen:
         click.echo("there is no TVIEW to refresh", err=True)
     if strategy == "rebuild":
         return _rebuild(target, snapshot, chosen, apply_)
+    earlier = _earlier(receipt, snapshot) if resume and receipt else {}
+    chosen = [t for t in chosen if t.label not in earlier]
+    rows = {t.label: _estimate(snapshot, t) for t in chosen}
+    relations = [o for t in chosen for o in (t.table_oid, t.view_oid)]
+
+    def note(text: str) -> None:
+        click.echo(text, err=True)
+
+    pace = Pace(
+        batch=batch, longest=max_writer_wait / 2000, barrier_timeout=barrier_timeout, kept=keep,
+        between=Throttle(Limits(max_rate, max_lag), relations, control, note),
+    )  # fmt: skip
+    ended: list[Brought] = []
+
+    def written() -> dict[str, Any]:
+        return document(snapshot, apply_, ended, earlier.values())
 
     def tell(one: Brought) -> None:
+        ended.append(one)
+        if receipt:
+            _write(receipt, written())
         if fmt == "text":
-            click.echo(_line(one))
+            click.echo(line(one, rows[one.tview]))
             if one.hint:
                 click.echo(f"hint: {one.hint}", err=True)
 
     if receipt:
         _begin(receipt)
-    ended = bring(
-        target, snapshot, chosen, apply=apply_,
-        pace=Pace(batch=batch, barrier_timeout=barrier_timeout, rate=max_rate), on_end=tell,
+        _write(receipt, written())
+    bring(
+        target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs, named=keys, on_end=tell
     )  # fmt: skip
-    document = {
-        "schema": "pgtv.refresh/1",
-        "database": snapshot.server.database,
-        "applied": apply_,
-        "tviews": [_document(b) for b in ended],
-    }
-    if receipt:
-        receipt.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
     if fmt == "json":
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(json.dumps(written(), ensure_ascii=False, indent=2))
     if not apply_ and any(b.differing for b in ended):
         click.echo("nothing was written; --apply does it", err=True)
     return exit_code(ended) if snapshot.extension.installed else Exit.UNKNOWN
+
+
+def _rows(
+    report: Path | None, snapshot: Snapshot
+) -> dict[int, tuple[tuple[str | None, ...], ...]] | None:
+    """The rows that a report names, by table; tells what it leaves out."""
+    if report is None:
+        return None
+    from pgtv.rows.named import load
+
+    found = load(report, snapshot)
+    for label, here, all_ in found.short:
+        click.echo(f"{label}: the report names {here:,} of {all_:,} rows that differed", err=True)
+    if not found.keys:
+        click.echo("the report names no row that differs", err=True)
+    return found.keys
+
+
+def _estimate(snapshot: Snapshot, tview: Tview) -> float:
+    relation = snapshot.by_oid.get(tview.table_oid)
+    return relation.reltuples if relation else -1.0
 
 
 def _begin(receipt: Path) -> None:
@@ -123,33 +222,29 @@ def _begin(receipt: Path) -> None:
         raise UsageError(f"cannot write {receipt}: {e.strerror or e}") from None
 
 
-def _line(b: Brought) -> str:
-    m = b.merged
-    text = f"{b.end:10} {b.tview}"
-    if b.differing:
-        one = b.differing == 1
-        verb = "differed" if m.batches else ("differs" if one else "differ")
-        text += f"  {b.differing:,} {'row' if one else 'rows'} {verb}"
-    if m.written:
-        text += (
-            f": {m.inserted:,} inserted, {m.updated:,} changed, {m.deleted:,} deleted"
-            f" in {m.batches} {'batch' if m.batches == 1 else 'batches'}"
-            f" (longest {m.longest_batch:.1f} s),"
-            f" {m.waited:.1f} s waited for writers"
-        )
-    return text + f"  {b.seconds:.1f} s" + (f"\n           {b.reason}" if b.reason else "")
+def _write(receipt: Path, document: dict[str, Any]) -> None:
+    from pgtv.plan import save
+
+    save(json.dumps(document, ensure_ascii=False, indent=2) + "\n", receipt)
 
 
-def _document(b: Brought) -> dict[str, object]:
-    m = b.merged
-    return {
-        "tview": b.tview, "end": b.end.value, "differing": b.differing, "inserted": m.inserted,
-        "updated": m.updated, "deleted": m.deleted, "batches": m.batches, "rounds": m.rounds,
-        "retries": m.retries, "seconds": b.seconds, "waited_seconds": round(m.waited, 3),
-        "longest_batch_seconds": round(m.longest_batch, 3), "reason": b.reason,
-        "keys": [list(k) for k in m.keys],
-        "keys_complete": len(m.keys) == m.written or len(m.keys) >= b.differing,
-    }  # fmt: skip
+def _earlier(receipt: Path, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Entries of the TVIEWs that an earlier run of this receipt finished. Raises UsageError."""
+    from pgtv.reports.refresh import SCHEMA, finished
+
+    if not receipt.exists():
+        return {}
+    try:
+        raw = json.loads(receipt.read_text(encoding="utf-8"))
+        if raw.get("schema") != SCHEMA or not raw["applied"]:
+            raise UsageError(f"{receipt} is no receipt of an applied refresh", "name another file")
+        if raw["database_oid"] != snapshot.server.database_oid:
+            raise UsageError(f"{receipt} is of another database: {raw['database']}")
+        return finished(raw)
+    except OSError as e:
+        raise UsageError(f"cannot read {receipt}: {e.strerror or e}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(f"{receipt} is a damaged receipt", "name another file") from None
 
 
 def _rebuild(target: Target, snapshot: Snapshot, chosen: list[Tview], apply_: bool) -> int:

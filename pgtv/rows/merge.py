@@ -1,12 +1,12 @@
 """Brings the rows of one TVIEW up to date beside running writers, without keeping readers waiting.
 
-Only rows that differ are written, in batches of keys, each in a short transaction: lock the rows in
-key order, compute in later statements, write, commit. That alone is not enough. A writer whose
+Only rows that differ are written, in batches, each in a short transaction: lock the rows in key
+order, compute in later statements, write, commit. That alone is not enough. A writer whose
 transaction is open meanwhile computed its rows from what it saw before the batch: it may put an old
-value back, or delete a base row whose TVIEW row the batch has just inserted. So after each batch
-comes a barrier: the transactions that held a writer's lock on the tables concerned when the batch
-committed are waited for, and the batch is compared again; what differs then is merged again. A
-writer that begins later sees the batch's rows and is right by itself.
+value back, or delete a base row whose TVIEW row the batch has just inserted. So after the batches of
+a few seconds comes a barrier: the transactions that held a writer's lock on the tables concerned
+after the last of them committed are waited for, and the batches are compared again; what differs
+then is merged again. A writer that begins later sees their rows and is right by itself.
 
 A prepared transaction cannot be waited for: then the result is unknown and its gid is named.
 
@@ -18,24 +18,36 @@ that embed this one are not told: merge in dependency order, dependents included
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pgtv.catalog.dialects.base import ident, literal
-from pgtv.rows import statements
+from pgtv.catalog.dialects.base import ident
+from pgtv.rows import merge_sql, statements
 from pgtv.rows.barrier import wait_for_writers
-from pgtv.rows.statements import Part
+from pgtv.rows.batches import Batch, Keyed, Ranged, Size, Work, Wrong, together
+from pgtv.rows.merge_sql import Key
+from pgtv.rows.statements import CHANGED, EXTRA, KINDS, MISSING, Part
 from pgtv.rows.subject import Subject
+from pgtv.rows.wrong import Listed, wrong_rows
 from pgtv.session import retrying
 
 if TYPE_CHECKING:
     import psycopg
 
 ROUNDS = 8  # a row still wrong after so many barriers has a cause that merging does not cure
+GROUP = 5.0  # seconds of batches before a barrier: how long a row may be wrong anew
 
-Key = tuple[str | None, ...]
+
+@dataclass(frozen=True)
+class Overwritten:
+    """One row as it was before: texts of its columns, None where it was missing."""
+
+    kind: str  # missing | extra | changed
+    key: Key
+    old: tuple[str | None, ...] | None = None
 
 
 @dataclass
@@ -52,11 +64,16 @@ class Merged:
     retries: int = 0
     unsettled: list[Key] = field(default_factory=list)
     unknown: tuple[str, ...] = ()
-    keys: list[Key] = field(default_factory=list)  # written, up to the caller's bound
+    overwritten: list[Overwritten] = field(default_factory=list)  # up to the pace's bound
 
     @property
     def written(self) -> int:
         return self.inserted + self.updated + self.deleted
+
+    @property
+    def keys(self) -> list[Key]:
+        """Identities of the rows written, within the bound: for whoever caches them."""
+        return [row.key for row in self.overwritten]
 
 
 @dataclass(frozen=True)
@@ -72,180 +89,208 @@ class Writer:
 
 @dataclass(frozen=True)
 class Pace:
-    """How much at once. batch: keys a transaction; barrier_timeout: seconds a barrier may last."""
+    """How much at once.
 
-    batch: int = 1000
-    barrier_timeout: float = 300.0
-    rate: float | None = None  # rows a second at most
-    keys_kept: int = 1000
-
-
-def merge(
-    writer: Writer,
-    subject: Subject,
-    keys: Sequence[Key],
-    relations: Sequence[int],
-    pace: Pace | None = None,
-    on_batch: Callable[[Merged], None] | None = None,
-    barrier: Callable[[Writer, Sequence[int], float], tuple[str, ...]] | None = None,
-) -> Merged:
-    """Make the rows with these keys what the definition gives.
-
-    relations: OIDs of every table whose writers can reach the TVIEW, and of the TVIEW itself.
-    barrier: replaced only by the test that shows why it is needed. Raises psycopg.Error; what was
-    committed until then stays, and a further run goes on from there.
+    batch: rows a transaction, None for what takes `longest`; longest: seconds a transaction should
+    last, which is what a writer of the same rows may wait; barrier_timeout: seconds a barrier may
+    last; kept: rows of which the old values are kept. between: called before each batch with the
+    rows of the one before, to wait for whatever should not be disturbed.
     """
-    pace = pace or Pace()
-    wait = barrier or barrier_of_writers
-    result = Merged()
-    pending = [*keys]
-    for _ in range(ROUNDS):
-        if not pending:
-            break
-        result.rounds += 1
-        wrong: list[Key] = []
-        for batch in _batches(pending, pace.batch):
-            started = time.monotonic()
-            _write(writer, subject, batch, result, pace)
-            result.longest_batch = max(result.longest_batch, time.monotonic() - started)
-            result.batches += 1
-            before = time.monotonic()
-            result.unknown += tuple(
-                g for g in wait(writer, relations, pace.barrier_timeout) if g not in result.unknown
-            )
-            result.waited += time.monotonic() - before
-            wrong += still_wrong(writer, subject, batch)
-            if on_batch:
-                on_batch(result)
-            if pace.rate:
-                time.sleep(max(0.0, len(batch) / pace.rate - (time.monotonic() - started)))
-        pending = wrong
-        if result.unknown:
-            break
-    result.unsettled = pending
-    return result
+
+    batch: int | None = None
+    longest: float = 0.25
+    barrier_timeout: float = 300.0
+    kept: int = 1000
+    between: Callable[[psycopg.Connection[Any], int], None] | None = None
 
 
-def _batches(keys: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
-    for i in range(0, len(keys), size):
-        yield keys[i : i + size]
-
-
-def _write(
-    writer: Writer, subject: Subject, batch: Sequence[Key], result: Merged, pace: Pace
-) -> None:
-    """One batch in one explicit transaction: queued refreshes of dependents flush at its COMMIT."""
-    part = part_of(subject, batch)
-
-    def once() -> tuple[int, int, int]:
-        with writer.connection.transaction():
-            writer.run(lock_rows(subject, part))
-            return (
-                _count(writer.run(delete_extra(subject, part))),
-                _count(writer.run(update_changed(subject, part))),
-                _count(writer.run(insert_missing(subject, part))),
-            )
-
-    deleted, updated, inserted = retrying(once, lambda _: _again(result))
-    result.deleted += deleted
-    result.updated += updated
-    result.inserted += inserted
-    if deleted + updated + inserted:
-        room = pace.keys_kept - len(result.keys)
-        result.keys += list(batch[: max(room, 0)])
-
-
-def _again(result: Merged) -> None:
-    result.retries += 1
-
-
-def _count(rows: list[str]) -> int:
-    return int(rows[0]) if rows else 0
-
-
-def still_wrong(writer: Writer, subject: Subject, batch: Sequence[Key]) -> list[Key]:
-    """The keys of a batch that differ now, in a snapshot of its own."""
-    with writer.connection.transaction():
-        return [key for _, key in keys_of(writer, subject, part_of(subject, batch))]
-
-
-def keys_of(writer: Writer, subject: Subject, part: Part) -> list[tuple[int, Key]]:
-    """(kind, key) of every differing row of `part`."""
-    by_image = not statements.by_equality(subject)
-    rows = writer.run(statements.differing_keys(subject, part, exact_keys=by_image))
-    found = []
-    for row in rows:
-        kind, key = json.loads(row)
-        found.append((kind, tuple(key)))
-    return found
-
-
-def part_of(subject: Subject, batch: Sequence[Key]) -> Part:
-    """The rows with these keys, as one predicate that an index can serve."""
-    if len(subject.keys) == 1 and all(k[0] is not None for k in batch):
-        column = subject.keys[0]
-        values = ", ".join(literal(str(k[0])) for k in batch)
-        return Part(where=f"x.{column.sql} = ANY (CAST(ARRAY[{values}] AS {column.type}[]))")
-    return statements.keys_in(subject, batch)
-
-
-def lock_rows(subject: Subject, part: Part) -> str:
-    """Locks the table's rows of the batch in key order: two mergers or writers never deadlock."""
-    order = ", ".join(f"x.{k.sql}" for k in subject.keys)
-    return (
-        f"SELECT count(*)::text FROM (SELECT 1 FROM {subject.table} x WHERE {part.where}"
-        f" ORDER BY {order} FOR UPDATE) locked"
-    )
-
-
-def delete_extra(subject: Subject, part: Part) -> str:
-    """Rows whose identity the definition does not give."""
-    inner = f"SELECT x.* FROM {subject.view} x WHERE {part.where}"
-    return (
-        f"WITH gone AS (DELETE FROM {subject.table} x WHERE {part.where}"
-        f" AND NOT EXISTS (SELECT 1 FROM ({inner}) v WHERE {_same(subject, 'v', 'x')})"
-        " RETURNING 1) SELECT pg_catalog.count(*)::text FROM gone"
-    )
-
-
-def update_changed(subject: Subject, part: Part) -> str:
-    """Rows whose image is not the definition's."""
-    others = [c for c in subject.columns if c not in subject.keys]
-    if not others:
-        return "SELECT '0'"
-    names = ", ".join(c.sql for c in others)
-    left = ", ".join(f"x.{c.sql}" for c in others)
-    right = ", ".join(f"v.{c.sql}" for c in others)
-    inner = f"SELECT x.* FROM {subject.view} x WHERE {part.where}"
-    return (
-        f"WITH changed AS (UPDATE {subject.table} x SET ({names}) = ROW({right})"
-        f" FROM ({inner}) v WHERE {part.where} AND {_same(subject, 'v', 'x')}"
-        f" AND ROW({left})::pg_catalog.record OPERATOR(pg_catalog.*<>) ROW({right})::pg_catalog.record"
-        " RETURNING 1) SELECT pg_catalog.count(*)::text FROM changed"
-    )
-
-
-def insert_missing(subject: Subject, part: Part) -> str:
-    """Rows that the definition gives and the table lacks; a writer may have been faster."""
-    names = ", ".join(c.sql for c in subject.columns)
-    values = ", ".join(f"v.{c.sql}" for c in subject.columns)
-    inner = f"SELECT x.* FROM {subject.view} x WHERE {part.where}"
-    order = ", ".join(f"v.{k.sql}" for k in subject.keys)
-    return (
-        f"WITH new AS (INSERT INTO {subject.table} ({names}) SELECT {values} FROM ({inner}) v"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {subject.table} x WHERE {_same(subject, 'v', 'x')})"
-        f" ORDER BY {order} ON CONFLICT DO NOTHING RETURNING 1)"
-        " SELECT pg_catalog.count(*)::text FROM new"
-    )
-
-
-def _same(subject: Subject, one: str, other: str) -> str:
-    return " AND ".join(f"{one}.{k.sql} = {other}.{k.sql}" for k in subject.keys)
+Barrier = Callable[[Writer, Sequence[int], float], tuple[str, ...]]
 
 
 def barrier_of_writers(writer: Writer, relations: Sequence[int], timeout: float) -> tuple[str, ...]:
     """Wait for who writes these relations now; gives gids that cannot be waited for."""
     return wait_for_writers(writer.connection, relations, timeout)
+
+
+def merge(
+    writers: Sequence[Writer],
+    subject: Subject,
+    listed: Listed,
+    relations: Sequence[int],
+    pace: Pace | None = None,
+    on_batch: Callable[[Merged], None] | None = None,
+    barrier: Barrier = barrier_of_writers,
+) -> Merged:
+    """Make the rows that `listed` names what the definition gives; all rows where it names none.
+
+    writers: sessions, of which each writes batches of its own; the first one also compares.
+    relations: OIDs of every table whose writers can reach the TVIEW, and of the TVIEW itself.
+    barrier: replaced only by the test that shows why it is needed. Raises psycopg.Error; what was
+    committed until then stays, and a further run goes on from there.
+    """
+    pace = pace or Pace()
+    result = Merged()
+    size = Size(pace.longest, pace.batch)
+    rows: Sequence[Wrong] = listed.rows
+    work: Work = (
+        Ranged(*listed.bounds, max(subject.estimate, len(rows)), listed.kinds, size)
+        if listed.bounds
+        else Keyed(subject, rows, size)
+    )
+    while result.rounds < ROUNDS and (rows or result.rounds == 0):
+        result.rounds += 1
+        wrong: list[Wrong] = []
+        while batches := _write_group(writers, subject, work, size, result, pace, on_batch):
+            before = time.monotonic()
+            gids = barrier(writers[0], relations, pace.barrier_timeout)
+            result.unknown += tuple(g for g in gids if g not in result.unknown)
+            result.waited += time.monotonic() - before
+            for part in together(subject, batches):
+                wrong += wrong_rows(writers[0].connection, writers[0].run, subject, part)
+        rows = wrong
+        if result.unknown:
+            break
+        work = Keyed(subject, rows, size)
+    result.unsettled = [key for _, key in rows]
+    return result
+
+
+def _write_group(
+    writers: Sequence[Writer],
+    subject: Subject,
+    work: Work,
+    size: Size,
+    result: Merged,
+    pace: Pace,
+    on_batch: Callable[[Merged], None] | None,
+) -> list[Batch]:
+    """Write batches for some seconds, by all writers; gives those that were written."""
+    deadline = time.monotonic() + GROUP
+    written: list[Batch] = []
+    failures: list[BaseException] = []
+    turn = threading.Lock()
+
+    def go(writer: Writer) -> None:
+        rows = 0
+        try:
+            while not failures and time.monotonic() < deadline:
+                if pace.between:
+                    pace.between(writer.connection, rows)
+                batch = work.take()
+                if batch is None:
+                    return
+                started = time.monotonic()
+                done = _write(writer, subject, batch, result.overwritten, pace.kept)
+                took = time.monotonic() - started
+                rows = done.written
+                size.learn(batch.asked, took)
+                with turn:
+                    written.append(batch)
+                    _add(result, done, took)
+                    if on_batch:
+                        on_batch(result)
+        except BaseException as e:
+            failures.append(e)
+
+    if len(writers) == 1:
+        go(writers[0])
+    else:
+        _in_threads(go, writers, failures)
+    if failures:
+        raise failures[0]
+    return written
+
+
+def _in_threads(
+    go: Callable[[Writer], None], writers: Sequence[Writer], failures: list[BaseException]
+) -> None:
+    threads = [threading.Thread(target=go, args=(w,)) for w in writers]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt as e:
+        failures.append(e)
+        for writer in writers:
+            writer.connection.cancel_safe(timeout=3)
+        for thread in threads:
+            thread.join()
+
+
+@dataclass
+class _Done:
+    """One batch's numbers."""
+
+    deleted: int = 0
+    updated: int = 0
+    inserted: int = 0
+    retries: int = 0
+
+    @property
+    def written(self) -> int:
+        return self.deleted + self.updated + self.inserted
+
+
+def _add(result: Merged, done: _Done, took: float) -> None:
+    result.deleted += done.deleted
+    result.updated += done.updated
+    result.inserted += done.inserted
+    result.retries += done.retries
+    result.batches += 1
+    result.longest_batch = max(result.longest_batch, took)
+
+
+def _write(
+    writer: Writer, subject: Subject, batch: Batch, overwritten: list[Overwritten], kept: int
+) -> _Done:
+    """One batch in one explicit transaction: queued refreshes of dependents flush at its COMMIT."""
+    retries = 0
+
+    def once() -> tuple[_Done, list[Overwritten]]:
+        done, old = _Done(), list[Overwritten]()
+        with writer.connection.transaction():
+            writer.run(merge_sql.lock_rows(subject, batch.part))
+            room = kept - len(overwritten)
+            if room > 0:
+                old = _before(writer, subject, batch.part, room)
+            if EXTRA in batch.kinds:
+                done.deleted = _count(writer.run(merge_sql.delete_extra(subject, batch.part)))
+            if CHANGED in batch.kinds:
+                done.updated = _count(writer.run(merge_sql.update_changed(subject, batch.part)))
+            if MISSING in batch.kinds:
+                done.inserted = _count(writer.run(merge_sql.insert_missing(subject, batch.part)))
+        return done, old
+
+    def again(_: tuple[str, float]) -> None:
+        nonlocal retries
+        retries += 1
+
+    done, old = retrying(once, again)
+    done.retries = retries
+    if done.written:
+        overwritten += old
+    return done
+
+
+def _before(writer: Writer, subject: Subject, part: Part, room: int) -> list[Overwritten]:
+    """The rows that are about to be written, as they are."""
+    by_image = not statements.by_equality(subject)
+    found = []
+    for row in writer.run(statements.differing(subject, part, room, exact_keys=by_image)):
+        kind, key, _, old = json.loads(row)
+        had = None if kind == MISSING else tuple(_text(v) for v in old)
+        found.append(Overwritten(KINDS[kind], tuple(key), had))
+    return found
+
+
+def _text(value: Any) -> str | None:
+    """A column's text; of one too large to keep its size is told."""
+    return f"({value[0]} bytes)" if isinstance(value, list) else value
+
+
+def _count(rows: list[str]) -> int:
+    return int(rows[0]) if rows else 0
 
 
 def confined_writer(

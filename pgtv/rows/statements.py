@@ -88,17 +88,22 @@ def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> 
     )
 
 
-def differing_keys(subject: Subject, part: Part, *, exact_keys: bool) -> str:
-    """Every row that differs, by key: `[kind, keys]`, without its values."""
+def differing_keys(
+    subject: Subject, part: Part, *, exact_keys: bool, limit: int | None = None
+) -> str:
+    """Rows that differ: `[kind, keys]`, without values; all by key, or any `limit` of them."""
     keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
     order = ", ".join(f"COALESCE(q.t{i}, q.v{i})" for i in _key_positions(subject))
     if not by_equality(subject):
         order = f"COALESCE({_texts_of(subject, 't')}, {_texts_of(subject, 'v')})"
-    return (
-        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}))::text"
+    found = (
+        f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}))::text AS x"
         f" FROM ({_kinds(subject, part, exact_keys)}) q WHERE q.kind <> {MATCH}"
-        f" ORDER BY {order}"
     )
+    if limit is None:
+        return f"{found} ORDER BY {order}"
+    # planned for all rows, as there mostly are few; a plain LIMIT is planned for a quick first one
+    return f"WITH found AS MATERIALIZED ({found}) SELECT f.x FROM found f LIMIT {limit}"
 
 
 def rows(subject: Subject, part: Part, limit: int) -> str:
@@ -131,12 +136,12 @@ def fingerprint(subject: Subject, part: Part, side: str) -> str:
     )
 
 
-def bounds(subject: Subject) -> str:
-    """`[least, greatest]` of an integer key in the table; quick, because an index has both."""
+def bounds(subject: Subject, side: str = "t") -> str:
+    """`[least, greatest]` of an integer key; quick for the table (`t`), where an index has both."""
     key = subject.keys[0].sql
     return (
         f"SELECT pg_catalog.json_build_array(pg_catalog.min(x.{key}), pg_catalog.max(x.{key}))::text"
-        f" FROM {subject.table} x"
+        f" FROM {subject.table if side == 't' else subject.view} x"
     )
 
 
@@ -220,6 +225,14 @@ def _where(subject: Subject, part: Part, side: str) -> str:
     if part.where:
         conditions.append(f"({part.where})")
     return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def condition(subject: Subject, part: Part, then: str = "") -> str:
+    """WHERE for rows of `part` in the table; with `then` open for one more condition."""
+    text = _where(subject, part, "t")
+    if not then:
+        return text
+    return f"{text} {then}" if text else " WHERE"
 
 
 def _value(column: Column, side: str) -> str:

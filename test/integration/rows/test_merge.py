@@ -16,9 +16,9 @@ from servers import Database, until
 from pgtv.graph.edges import edges
 from pgtv.rows import bring as bring_module
 from pgtv.rows.bring import Brought, End, bring, with_dependents
-from pgtv.rows.merge import Merged, Writer, confined_writer, keys_of, merge
-from pgtv.rows.statements import Part
+from pgtv.rows.merge import Merged, Writer, barrier_of_writers, confined_writer, merge
 from pgtv.rows.subject import Subject, subjects
+from pgtv.rows.wrong import Listed, look
 from pgtv.session import connect
 
 DRIFT = """
@@ -39,12 +39,17 @@ class Bench:
     subject: Subject
     relations: Sequence[int]
 
+    def listed(self) -> Listed:
+        return look(self.writer.connection, self.writer.run, self.subject)
+
     def wrong(self) -> list[tuple[str | None, ...]]:
-        with self.writer.connection.transaction():
-            return [k for _, k in keys_of(self.writer, self.subject, Part())]
+        return [key for _, key in self.listed().rows]
 
     def merge(self, barrier: Callable[..., tuple[str, ...]] | None = None) -> Merged:
-        return merge(self.writer, self.subject, self.wrong(), self.relations, barrier=barrier)
+        return merge(
+            [self.writer], self.subject, self.listed(), self.relations,
+            barrier=barrier or barrier_of_writers,
+        )  # fmt: skip
 
 
 @contextmanager
