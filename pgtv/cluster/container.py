@@ -57,7 +57,9 @@ class Container(Verbs):
     handle: Any = field(default=None, init=False)
     _reaper: Reaper | None = field(default=None, init=False, repr=False)
     _passwords: Path | None = field(default=None, init=False, repr=False)
-    _network: Any = field(default=None, init=False, repr=False)
+    _peer: Any = field(default=None, init=False, repr=False)
+    _peer_network: Any = field(default=None, init=False, repr=False)
+    _peer_reaper: Reaper | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.place = "/tmp"  # noqa: S108 (inside the container)
@@ -66,6 +68,7 @@ class Container(Verbs):
             Can.BACKUP: "base backups are taken by the local provider only",
             Can.BACKEND_MEMORY: "a container's memory is bounded as a whole",
             Can.OTHER_BINARIES: "an image has the binaries of one release",
+            Can.HOST: "its disks are seen from inside the container only",
         }
 
     def start(self, wait: bool = True) -> Container:
@@ -96,15 +99,14 @@ class Container(Verbs):
             os.environ.setdefault(name, value)
         from testcontainers.core.container import DockerContainer
 
-        options = dict(self.options)
-        if self.small:
-            options["tmpfs"] = {ROOM: f"size={self.small[0]}m,mode=1777"}
         self.handle = (
-            DockerContainer(self.image, **options)
+            DockerContainer(self.image, **self.options)
             .with_env("POSTGRES_PASSWORD", self.password)
             .with_env("POSTGRES_USER", self.superuser)
             .with_command([part for k, v in self.settings.items() for part in ("-c", f"{k}={v}")])
         )
+        if self.small:
+            self.handle.with_tmpfs_mount(ROOM, f"size={self.small[0]}m,mode=1777")
         if self.small and self.small[1] == "data":
             self.handle.with_env("PGDATA", f"{ROOM}/data")
         self.handle.ports = {f"{PORT}/tcp": (HOST, None)}
@@ -215,17 +217,27 @@ class Container(Verbs):
     def free_disk(self) -> None:
         self.program("rm", "-f", f"{ROOM}/ballast")
 
-    def cut_network(self) -> None:
+    def distant_client(self, statement: str, database: str) -> None:
         container = self._container()
         container.reload()
-        name = next(iter(container.attrs["NetworkSettings"]["Networks"]))
-        self._network = container.client.networks.get(name)
-        self._network.disconnect(container)
+        networks = container.attrs["NetworkSettings"]["Networks"]
+        network, address = next((n, v["IPAddress"]) for n, v in networks.items())
+        self._peer = container.client.containers.run(
+            self.image, detach=True, network=network,
+            entrypoint=["sh", "-c", '(echo "$STATEMENT"; sleep 600) | psql -X -q'],
+            environment={
+                "PGHOST": address, "PGPASSWORD": self.password, "PGUSER": self.superuser,
+                "PGDATABASE": database, "STATEMENT": statement, "PGAPPNAME": "distant client",
+            },
+        )  # fmt: skip
+        self._peer_reaper = of_container(str(self._peer.id))
+        self._peer_network = container.client.networks.get(network)
+
+    def cut_network(self) -> None:
+        self._peer_network.disconnect(self._peer)
 
     def mend_network(self) -> None:
-        if self._network is not None:
-            self._network.connect(self._container())
-            self._network = None
+        self._peer_network.connect(self._peer)
 
     def killed_for_memory(self) -> bool:
         """Whether the kernel's OOM killer ended a process of the container."""
@@ -245,6 +257,12 @@ class Container(Verbs):
 
     def destroy(self) -> None:
         """Remove the container and its volumes, whatever state it is in."""
+        if self._peer is not None:
+            with contextlib.suppress(Exception):
+                self._peer.remove(force=True, v=True)
+            self._peer = None
+            if self._peer_reaper:
+                self._peer_reaper.dismiss()
         if self.handle is not None:
             with contextlib.suppress(Exception):
                 if self.keep:

@@ -21,17 +21,23 @@ class Wish:
     """A server as somebody needs it.
 
     settings: of postgresql.conf. small: (MiB, what lies on it) of a disk of its own. memory: MiB of
-    the whole server.
+    the whole server. major, release: of PostgreSQL and of the extension, where not any will do.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     small: tuple[int, str] | None = None
     memory: int | None = None
+    major: int | None = None
+    release: str | None = None
 
     @property
     def plain(self) -> bool:
         """Whether any server does, so that it can be shared."""
-        return not self.settings and self.small is None and self.memory is None
+        return self == Wish()
+
+
+class Absent(ClusterError):
+    """A server that cannot be made here, for want of what would have to be installed."""
 
 
 class Provider(Protocol):
@@ -47,7 +53,7 @@ class Provider(Protocol):
         """Why servers of this provider cannot do one of `powers`, or None."""
 
     def make(self, wish: Wish) -> Verbs:
-        """A running server with the library preloaded. Raises ClusterError."""
+        """A running server with the library preloaded. Raises ClusterError; Absent where none can be."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,18 @@ class Local:
     def make(self, wish: Wish) -> Verbs:
         from pgtv.cluster.server import new_server
 
-        return new_server(self.folder, (EXTENSION,), wish.settings, small=wish.small)
+        return new_server(self._folder(wish), (EXTENSION,), wish.settings, small=wish.small)
+
+    def _folder(self, wish: Wish) -> Path:
+        if wish.major is None and wish.release is None:
+            return self.folder
+        major = wish.major or binaries.version(self.folder)
+        found = binaries.real(major, wish.release or binaries.RELEASE)
+        if found is None:
+            raise Absent(
+                f"no PostgreSQL {major} with {EXTENSION} {wish.release or binaries.RELEASE} is here"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,8 @@ class Docker:
     def make(self, wish: Wish) -> Verbs:
         from pgtv.cluster.container import new_container
 
+        if wish.major or wish.release:
+            raise Absent("an image has one PostgreSQL and one release of the extension")
         options = {"mem_limit": f"{wish.memory}m", "memswap_limit": f"{wish.memory}m"}
         settings = {"max_prepared_transactions": "20", "fsync": "off"} | dict(wish.settings)
         return new_container(

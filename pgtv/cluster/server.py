@@ -151,16 +151,18 @@ class Server(Verbs):
             **(run_as() | kw),
         )
         if done.returncode != 0:
-            raise ClusterError(f"{name} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
+            said = done.stderr.strip() or done.stdout.strip()
+            raise ClusterError(f"{name} failed ({done.returncode}): {said[-2000:]}")
         return str(done.stdout)
 
-    def init(self) -> Server:
-        """initdb, with trust on the private socket, and the settings."""
+    def init(self, *options: str) -> Server:
+        """initdb (with its `options`), trust on the private socket, and the settings."""
         on_small = self.small is not None and self.small[1] == "wal"
         wal = ["--waldir", self.room_folder("wal")] if on_small else []
         self.program(
             "initdb", "-D", str(self.data), "-U", self.superuser, "-A", "trust", "-E", "UTF8",
             "--locale=C.UTF-8", "--no-sync", "--no-instructions", *wal,
+            *options,
         )  # fmt: skip
         self.configure(_FAST | dict(self.settings))
         return self
@@ -234,12 +236,16 @@ class Server(Verbs):
         os.kill(pid, signal.SIGKILL)
 
     def limit_backend(self, pid: int, room: int) -> None:
-        import resource
-
         self._check_ours(pid)
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
-        bound = pages * resource.getpagesize() + room
-        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))
+        bound = pages * os.sysconf("SC_PAGE_SIZE") + room
+        # as the server's user: even root needs a further capability for processes of others
+        done = subprocess.run(
+            ["prlimit", "--pid", str(pid), f"--as={bound}"],
+            capture_output=True, text=True, check=False, **run_as(),
+        )  # fmt: skip
+        if done.returncode:
+            raise ClusterError(f"cannot bound the memory of a backend: {done.stderr.strip()}")
 
     def _check_ours(self, pid: int) -> None:
         if Path(f"/proc/{pid}/cwd").readlink() != self.data:

@@ -33,8 +33,9 @@ class Can(StrEnum):
     ROOM = "give it a small disk and fill it"
     BACKEND_MEMORY = "bound the memory of one of its processes"
     MEMORY = "bound its memory as a whole"
-    NETWORK = "cut its network"
+    NETWORK = "cut the network of a client"
     OTHER_BINARIES = "start it with the binaries of another release"
+    HOST = "look at its disks, and choose what lies on them"
     LOG = "read its log"
 
 
@@ -121,8 +122,12 @@ class Verbs(ABC):
         """Remove that file."""
         raise self.refuse(Can.ROOM)
 
+    def distant_client(self, statement: str, database: str) -> None:
+        """A client on another machine of the same network runs it and keeps its session open."""
+        raise self.refuse(Can.NETWORK)
+
     def cut_network(self) -> None:
-        """Packets are dropped both ways; nobody is told."""
+        """Packets between that client and the server are dropped; neither is told."""
         raise self.refuse(Can.NETWORK)
 
     def mend_network(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pgtv.cluster.provider import Absent
 from pgtv.drills.model import Break, Mode, Outcome, Sees, State, Variant
 from pgtv.drills.stage import Stage
 from pgtv.errors import ClusterError, PgtvError
@@ -77,6 +78,8 @@ def run(stage: Stage, mode: Mode, variant: Variant) -> Outcome:
             if why and stage.keep:
                 scene.server.keep = True
                 kept = scene.server.place
+    except Absent as e:
+        return now.outcome(State.SKIPPED, e.message)
     except (ClusterError, psycopg.Error) as e:
         why = f"{now.phase}: {str(e).strip()}"
     return now.outcome(State.FAILED if why else State.PASSED, why, kept)

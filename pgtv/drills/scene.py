@@ -139,6 +139,9 @@ class Scene:
         message = str(error).strip().split("\n")[0]
         self.refused.append(Refusal(error.sqlstate or "08006", message, statement))
 
+    def refuse_login(self, sqlstate: str, message: str) -> None:
+        self.refused.append(Refusal(sqlstate, message, "login"))
+
     def wait_behind(self, statement: str, role: str | None = None) -> int:
         """Run `statement` in a session of its own; gives its backend once it waits for a lock."""
         connection = self.open(role)
@@ -189,6 +192,10 @@ class Scene:
         """What the server logged since the beginning."""
         return self.server.log_text()[self._log_from :]
 
+    def forget_log(self) -> None:
+        """The server is another one by now, and so is its log."""
+        self._log_from = 0
+
     # what sees it
 
     @property
@@ -238,6 +245,26 @@ class Scene:
             code = run([command, *rest, *(["-d", target] if connected else [])])
         return code, said.getvalue()
 
+    def client(self, statement: str) -> subprocess.Popen[bytes]:
+        """A client in a process of its own that has run `statement` and keeps its session open."""
+        code = (
+            "import psycopg, sys, time\n"
+            "c = psycopg.connect('', autocommit=True)\n"
+            "c.execute(sys.argv[1].encode())\n"
+            "time.sleep(600)"
+        )
+        env = self.server.env(self.name) | {"PGAPPNAME": "drill client"}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, statement], env=env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._processes.append(process)
+        self.until_true(
+            "SELECT state = 'idle in transaction' FROM pg_stat_activity"
+            f" WHERE application_name = 'drill client' AND datname = '{self.name}'"
+        )
+        return process
+
     def pgtv_waits(self, *args: str) -> int:
         """Run a command of pgtv in a process of its own; gives its backend once that waits for a lock."""
         folder = tempfile.mkdtemp(prefix="pgtv-")
@@ -284,16 +311,18 @@ class Scene:
 
     def paste_cures(self, thresholds: dict[str, float] | None = None) -> None:
         """Paste what doctor prints until it prints nothing more, causes first."""
+        pasted: set[tuple[str, ...]] = set()  # a cure that counts after a restart is not repeated
         for _ in range(ROUNDS):
             found = self.new_findings(self.doctor(thresholds=thresholds))
             if not found:
                 found = self.new_findings(self.doctor(verify=True, thresholds=thresholds))
-            todo = [f for f in found if f.remedy and f.remedy.sql]
+            todo = [f for f in found if f.remedy and f.remedy.sql and f.remedy.sql not in pasted]
             todo = [f for f in todo if f.caused_by is None] or todo
             if not todo:
                 return
             for finding in todo:
                 assert finding.remedy
+                pasted.add(finding.remedy.sql)
                 with contextlib.suppress(ClusterError):  # a cause's cure may have made it needless
                     self.paste(*finding.remedy.sql)
 

@@ -28,7 +28,7 @@ def _why(outcome: Outcome, width: int) -> list[str]:
 def text(report: Report, width: int = 100) -> str:
     """The matrix: one line a drill, then what it all comes to."""
     name = max([len(o.name) for o in report.outcomes], default=5)
-    several = len({(o.provider, o.major) for o in report.outcomes}) > 1
+    several = len({_where(o) for o in report.outcomes if o.major}) > 1
     where = max([len(_where(o)) for o in report.outcomes], default=0) if several else 0
     on = f"{'on':{where}}  " if several else ""
     lines = [f"{'drill':{name}}  {on}seen  cured  verified  lost  seconds"]
