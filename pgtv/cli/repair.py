@@ -192,10 +192,24 @@ def _make(
     named = tuple(w for w in what if w not in WHAT and w not in PHASES)
     examination = examine(look(target, source), all_checks().values())
     if given is not None:
-        return metadata.build(examination, replace(given, named=named), phases, cured)
+        wanted = replace(given, named=named, absent=_absent(target, given, source))
+        return metadata.build(examination, wanted, phases, cured)
     return build(
         examination, phases, _resolved(examination, named, cured), rebuild=strategy == "rebuild"
     )
+
+
+def _absent(target: Target, given: Given, source: Path | None) -> frozenset[tuple[str, str]]:
+    """What the sources' definitions read and the database lacks; unknown without a server."""
+    from pgtv.repairs.sources import absent
+
+    if source is not None:
+        return frozenset()
+    registrations = [
+        r for s in (*given.sources, *given.decisions) for r in s.registrations.values()
+    ]
+    with connected(target) as connection:
+        return absent(connection, registrations)
 
 
 def _resolved(

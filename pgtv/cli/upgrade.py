@@ -180,7 +180,7 @@ def attach(
     assert held.snapshot is not None
     now = look(target, state)
     _can_attach(now, offline=state is not None)
-    plan = _plan(now, held, decided)
+    plan = _plan(target, now, held, decided, offline=state is not None)
     if not apply_:
         click.echo(plans.script(plan), nl=False)
         click.echo("nothing was written; --apply does it", err=True)
@@ -190,7 +190,7 @@ def attach(
         where = receipt_file(receipt_path, plan, turn)
         _run(target, plan, where, lambda step: _rows(target, step))
         now = look(target, None)
-        plan = _plan(now, held, decided)
+        plan = _plan(target, now, held, decided, offline=False)
         if all(s.merge for s in plan.steps):
             break
     for left in plan.left:
@@ -212,10 +212,18 @@ def _sources(source: Path, definitions: tuple[Path, ...]) -> tuple[Source, froze
     return decide(held, [load(d) for d in definitions])
 
 
-def _plan(now: Snapshot, held: Source, decided: frozenset[str]) -> Plan:
+def _plan(
+    target: Target, now: Snapshot, held: Source, decided: frozenset[str], *, offline: bool
+) -> Plan:
     from pgtv.lifecycle import attach as attaching
+    from pgtv.repairs.sources import absent
 
-    return attaching.plan(now, held, held.registrations.values(), decided)
+    wanted = held.registrations.values()
+    lacking: frozenset[tuple[str, str]] = frozenset()
+    if not offline:
+        with connected(target) as connection:
+            lacking = absent(connection, wanted)
+    return attaching.plan(now, held, wanted, decided, lacking)
 
 
 def _can_attach(now: Snapshot, *, offline: bool) -> None:

@@ -20,16 +20,22 @@ from pgtv.repairs.sources import Registration, Source
 
 
 def plan(
-    now: Snapshot, source: Source, wanted: Iterable[Registration], decided: frozenset[str]
+    now: Snapshot,
+    source: Source,
+    wanted: Iterable[Registration],
+    decided: frozenset[str] = frozenset(),
+    absent: frozenset[tuple[str, str]] = frozenset(),
 ) -> Plan:
     """Attach `wanted` of `source`, those that stand already left alone. The rows come last.
+
+    decided, absent: as registration.restore has them.
 
     Writes are let in once every TVIEW that the source holds is registered: while one is left out, the
     fence stays.
     """
     chosen = list(wanted)
     missing = [r for r in chosen if r.entity in decided or not intact(now, r)]
-    restored = restore(now, missing, decided)
+    restored = restore(now, missing, decided, absent)
     steps = [*installation(now, source.snapshot), *restored.steps]
     refused = {**source.unusable, **restored.refused}
     if fence.fenced(now) and not refused:

@@ -30,11 +30,15 @@ MORE = ("reads-disagree",)
 
 @dataclass(frozen=True)
 class Given:
-    """What the command line gave: sources, decisions among them, and TVIEWs by name."""
+    """What the command line gave: sources, decisions among them, and TVIEWs by name.
+
+    absent: what they need and the database does not have, as sources.absent tells.
+    """
 
     sources: Sequence[Source]
     decisions: Sequence[Source] = ()
     named: tuple[str, ...] = ()
+    absent: frozenset[tuple[str, str]] = frozenset()
 
 
 def build(
@@ -51,7 +55,7 @@ def build(
     now = examination.snapshot
     held, decided, refused = _held(given)
     chosen = _chosen(now, examination, held, decided, given.named, refused, cured)
-    restored = restore(now, chosen, decided)
+    restored = restore(now, chosen, decided, given.absent)
     refused |= restored.refused
     mine = [r for r in chosen if r.entity in restored.entities]
     about = {r.entity: _about(now, examination, r) for r in mine}

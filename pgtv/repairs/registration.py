@@ -101,19 +101,23 @@ def _same_query(view: Relation, wanted: Registration) -> bool:
 
 
 def restore(
-    snapshot: Snapshot, wanted: Iterable[Registration], decided: frozenset[str] = frozenset()
+    snapshot: Snapshot,
+    wanted: Iterable[Registration],
+    decided: frozenset[str] = frozenset(),
+    absent: frozenset[tuple[str, str]] = frozenset(),
 ) -> Restored:
     """Steps that register `wanted` in the database of `snapshot`, upstream first.
 
     decided: entities whose definition a person has chosen; only for these is a backing view that
-    stands and says something else replaced.
+    stands and says something else replaced. absent: what registrations need and is not there, as
+    sources.absent tells; what reads it, directly or not, is left alone.
     """
     now = _look(snapshot)
     steps: list[Step] = []
     done: list[Registration] = []
     refused: dict[str, str] = {}
     for registration in in_order(wanted):
-        why = _refusal(now, registration, decided)
+        why = _lacks(registration, absent, refused) or _refusal(now, registration, decided)
         if why:
             refused[registration.entity] = why
             continue
@@ -149,6 +153,18 @@ def in_order(wanted: Iterable[Registration]) -> list[Registration]:
     for entity in sorted(chosen):
         visit(entity, frozenset())
     return list(ordered.values())
+
+
+def _lacks(
+    r: Registration, absent: frozenset[tuple[str, str]], refused: Mapping[str, str]
+) -> str | None:
+    missing = sorted(r.needs & absent)
+    if missing:
+        return "it reads what is not there: " + ", ".join(
+            f"{kind} {name}" for kind, name in missing
+        )
+    below = sorted(r.reads & refused.keys())
+    return f"it reads tv_{below[0]}, which is left alone" if below else None
 
 
 def _refusal(now: _Now, r: Registration, decided: frozenset[str]) -> str | None:

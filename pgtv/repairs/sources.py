@@ -6,10 +6,10 @@ view. Nothing here looks at the database that is to be repaired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog import codec, dialects
 from pgtv.catalog.dialects import registering
@@ -17,6 +17,9 @@ from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import UsageError
 from pgtv.graph.edges import edges
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Registration:
     views; else names are found as in its table's schema, then public. text: what the catalog calls
     the definition. row: other columns of the catalog row, by name, as JSON. view: the backing view's
     name, None where only the dialect knows. columns: of the backing view, None where not known.
-    reads: entities that it reads, directly or not. trusted: an UNLOGGED TVIEW whose rows the extension
+    reads: entities that it reads, directly or not. needs: `relation` or `function` and the name of what
+    its query names itself. trusted: an UNLOGGED TVIEW whose rows the extension
     trusted. origin: for people.
     """
 
@@ -45,6 +49,7 @@ class Registration:
     owner: str | None = None
     readers: tuple[tuple[str, bool], ...] = ()
     reads: frozenset[str] = frozenset()
+    needs: frozenset[tuple[str, str]] = frozenset()
     trusted: bool = False
     table_oid: int = 0
 
@@ -160,9 +165,34 @@ def _registration(snapshot: Snapshot, tview: Tview, origin: str) -> Registration
             for g in snapshot.grants
             if g.relation == table.oid and g.privilege == "SELECT"
         ),
+        needs=frozenset(_needs(snapshot, tview.view_oid)),
         trusted=tview.valid is True and table.persistence == "u",
         table_oid=table.oid,
     )
+
+
+def _needs(snapshot: Snapshot, view: int) -> Iterator[tuple[str, str]]:
+    signatures = {f.oid: f.signature for f in snapshot.functions}
+    for read in snapshot.reads_of.get(view, ()):
+        if read.relation in snapshot.by_oid:
+            yield "relation", snapshot.name_of(read.relation or 0)
+        elif read.function in signatures:
+            yield "function", signatures[read.function or 0]
+
+
+def absent(
+    connection: psycopg.Connection[Any], registrations: Iterable[Registration]
+) -> frozenset[tuple[str, str]]:
+    """Of what `registrations` need, what this database does not have. Raises psycopg.Error."""
+    needed = sorted({n for r in registrations for n in r.needs})
+    found = connection.execute(
+        "SELECT x.kind, x.name FROM ROWS FROM (pg_catalog.unnest(%s::text[]),"
+        " pg_catalog.unnest(%s::text[])) AS x(kind, name)"
+        " WHERE CASE x.kind WHEN 'relation' THEN pg_catalog.to_regclass(x.name) IS NULL"
+        " ELSE pg_catalog.to_regprocedure(x.name) IS NULL END",
+        ([k for k, _ in needed], [n for _, n in needed]),
+    ).fetchall()
+    return frozenset((str(k), str(n)) for k, n in found)
 
 
 def from_sql(path: str, text: str) -> Source:

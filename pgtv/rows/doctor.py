@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
+from pgtv.checks.locking import of_refresh
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.edges import edges
 from pgtv.graph.select import select
@@ -46,18 +47,24 @@ def as_findings(snapshot: Snapshot, results: Iterable[Result]) -> Iterable[Findi
             evidence=tuple(_evidence(r)),
             # the nearest one that it reads, cured first, takes this one along
             caused_by=f"{CHECK}:{r.wrong_upstream[0]}" if r.wrong_upstream else None,
-            remedy=remedy(dialect, r.tview, reached) if r.state is State.DIFFERS else None,
+            remedy=remedy(snapshot, dialect, r.tview, reached)
+            if r.state is State.DIFFERS
+            else None,
         )
 
 
-def remedy(dialect: Dialect, table: str, affects: tuple[str, ...]) -> Remedy:
-    """The cure of drift that every release has: it blocks, and takes `affects` along."""
+def remedy(snapshot: Snapshot, dialect: Dialect, table: str, affects: tuple[str, ...]) -> Remedy:
+    """The cure of drift that every release has: it blocks, and takes `affects` along.
+
+    A plan that maps by the wrong column looks like any other, so it is derived anew first.
+    """
+    again = (dialect.reregister(table),) if dialect.acts and dialect.has_plan else ()
     return Remedy(
-        sql=("SET lock_timeout = '2s';", dialect.refresh(table)),
+        sql=("SET lock_timeout = '2s';", *again, dialect.refresh(table)),
         role=f"owner of {table}",
-        locks=(f"ACCESS EXCLUSIVE on {', '.join(affects)}",),
-        note="Readers wait until it ends. It corrects the rows, not what made them wrong:"
-        " cure that first, or they will differ again.",
+        locks=of_refresh(snapshot, affects),
+        note="Readers wait until it ends. It corrects the plan and the rows, not what else made them"
+        " wrong: cure that first, or they will differ again.",
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -321,6 +322,13 @@ class Bench:
 
     def doctor(self, aged: float = 0.0) -> Examination:
         return examine(self.snapshot(aged), all_checks().values())
+
+    def pgtv(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """The command, in a process of its own; receipts go to the server's folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "pgtv", *args], env=self.server.env(self.name),
+            cwd=self.server.root, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
 
     def paste(self, statements: tuple[str, ...]) -> list[str]:
         """Statements into psql as they were printed; gives the errors."""
