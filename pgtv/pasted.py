@@ -72,6 +72,29 @@ def indented(sql: str, indent: str) -> list[str]:
     return lines
 
 
+def connect_line(database: str) -> str:
+    """psql's command for going on in another database of the same server.
+
+    psql takes a name with `=` or `://` in it for a connection string, reads backslashes in quotes, and
+    then takes double quotes off as an identifier's.
+    """
+    if "=" not in database and "://" not in database:
+        return f"\\connect {_psql_argument(database)}"
+    value = database.replace("\\", "\\\\").replace("'", "\\'")
+    return "\\connect -reuse-previous=on " + _psql_argument(f"dbname='{value}'")
+
+
+def _psql_argument(text: str) -> str:
+    if '"' in text:
+        text = '"' + text.replace('"', '""') + '"'
+    quoted = text.replace("\\", "\\\\").replace("'", "''")
+    return "'" + "".join(c if c.isprintable() else _octal(c) for c in quoted) + "'"
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character.encode("utf-8", "replace"))
+
+
 def _of_name(character: str) -> str:
     code = ord(character)
     return f"\\{code:04X}" if code < 0x10000 else f"\\+{code:06X}"

@@ -92,6 +92,10 @@ def _in_database(
                 "a pooler stands in between: roles and locks of a session do not stay with it",
                 "connect to the server itself with -h and -p",
             )
+        # such as a wait for a synchronous standby that was given up
+        connection.add_notice_handler(
+            lambda d: show(f"-- {d.severity or 'NOTICE'}: {d.message_primary}")
+        )
         take_turn(connection)
         no_record = _ready(connection)
         for ending in endings:

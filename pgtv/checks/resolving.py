@@ -10,6 +10,7 @@ from pgtv.catalog.waits import Wait, held_by, strength, waits, written_by
 from pgtv.checks.coordinators import coordinator
 from pgtv.checks.declare import Context, once
 from pgtv.finding import Remedy
+from pgtv.pasted import connect_line
 
 
 def remedy(context: Context, prepared: Prepared) -> Remedy:
@@ -29,7 +30,7 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
     ]
     if prepared.database != snapshot.server.database:
         # only the database where it was prepared can resolve it
-        sql.insert(0, "\\connect '" + prepared.database.replace("'", "''") + "'")
+        sql.insert(0, connect_line(prepared.database))
     unlogged = [
         t.label
         for t in context.edges.affected(written_by(snapshot, prepared))

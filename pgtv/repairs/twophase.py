@@ -69,8 +69,9 @@ class Transaction:
     """One prepared transaction, and what a person has to know to decide about it.
 
     looked: whether its database was looked into; else `reason`, and what follows is not known.
-    tviews: those that its writes reach, dependents included. exclusive: TVIEWs whose readers wait,
-    because it was prepared while triggers were suspended, or refreshed or altered them.
+    tviews: those that its writes reach, dependents included. exclusive: TVIEWs and tables read by
+    them that nobody can read or write meanwhile, because it was prepared while triggers were
+    suspended, or refreshed, truncated or altered them.
     oldest: nothing that was seen holds vacuum back further. recovers: its coordinator finishes
     without help, when it runs. keys: None where rows were not looked for.
     """
@@ -163,9 +164,9 @@ def _known(
             if (table := snapshot.by_oid.get(t.table_oid)) and table.persistence == "u"
         ),
         exclusive=tuple(
-            snapshot.tview_by_table[o].label
+            snapshot.name_of(o)
             for o, modes in sorted(held.items())
-            if "AccessExclusiveLock" in modes and o in snapshot.tview_by_table
+            if "AccessExclusiveLock" in modes and o in read and snapshot.by_oid[o].kind in "rpm"
         ),
         waiting=tuple(_waiting(behind.get(one.gid, ()))),
         locked_values=len(value_locks(snapshot.locks, one.gid)),

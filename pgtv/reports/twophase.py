@@ -13,7 +13,7 @@ from pgtv import __version__
 from pgtv.checks.resolving import age
 from pgtv.errors import Exit
 from pgtv.finding import Severity
-from pgtv.pasted import pasteable
+from pgtv.pasted import connect_line
 from pgtv.repairs.dead_letters import DeadLetter
 from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt
 from pgtv.repairs.pending import Pending, Queued
@@ -115,7 +115,7 @@ def _what(one: Transaction) -> str:
         longest = age(one.waiting[0].seconds)
         parts.append(f"{plural(count, 'session')} {verb} for it, the longest for {longest}")
     if one.exclusive:
-        parts.append(f"readers of {_names(one.exclusive)} wait")
+        parts.append(f"readers and writers of {_names(one.exclusive)} wait")
     if one.tviews:
         parts.append(f"its writes reach {_names(one.tviews)}")
     elif one.touches_tviews:
@@ -139,8 +139,8 @@ def detail(one: Transaction, connection: str = "", width: int = 100, *, acts: bo
         lines += _wrap("holds", f"not known: {one.reason}", width)
     lines += _waiters(one, width)
     if one.exclusive:
-        why = "it was prepared while triggers were suspended, or refreshed or altered them"
-        lines += _wrap("readers", f"wait for {', '.join(one.exclusive)}: {why}", width)
+        why = "prepared while triggers were suspended, or it refreshed, truncated or altered them"
+        lines += _wrap("closed", f"nobody can read {', '.join(one.exclusive)}: {why}", width)
     if one.unlogged:
         why = "after a crash and COMMIT PREPARED its rows are missing there, until repaired"
         lines += _wrap("UNLOGGED", f"{', '.join(one.unlogged)}: {why}", width)
@@ -256,7 +256,7 @@ def planned(receipt: Receipt) -> str:
     """A dry run: a script for psql, and what pgtv does besides."""
     lines = []
     for database, endings in _by_database(receipt):
-        lines += [pasteable("\\connect '" + database.replace("'", "''") + "'")]
+        lines += [connect_line(database)]
         for ending in endings:
             one = ending.transaction
             lines += [f"-- {one_line(_who(one))}", f"-- {one_line(_what(one))}", ending.statement]

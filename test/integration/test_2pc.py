@@ -212,6 +212,23 @@ def test_prepared_while_suspended_is_seen_without_waiting(shop: Database) -> Non
     assert shop.sql("SELECT DISTINCT data->>'name' FROM public.tv_category") == "c\n"
 
 
+def test_a_base_table_that_it_altered_is_closed(shop18: Database) -> None:
+    prepare(shop18, "ddl", "ALTER TABLE public.tb_customer ADD COLUMN note text")
+    one = listed(shop18, exit=2)["by"]["ddl"]
+    assert one["exclusive"] == ["public.tb_customer"]
+    assert "public.tv_customer" in one["tviews"]
+
+
+def test_rows_of_partitions(shop18: Database) -> None:
+    moved = "UPDATE public.tb_stock_move SET amount = 7 WHERE pk_stock_move = 3"
+    prepare(shop18, "part", moved)
+    keys = {k["relation"]: k for k in listed(shop18, "show", "part")["by"]["part"]["keys"]}
+    assert keys["public.tb_stock_move_2026"]["changed"] == 0, "locked, and not changed"
+    assert keys["public.tb_stock_move_2025"]["columns"] == ["pk_stock_move", "moved_on"]
+    assert keys["public.tb_stock_move_2025"]["keys"] == [["3", "2025-06-04"]]
+    assert keys["public.tv_stock"]["changed"] == 1
+
+
 def test_a_snapshot_file_is_enough_to_look(shop: Database, tmp_path: Path) -> None:
     prepare(shop, "in the file")
     file = tmp_path / "s.json"

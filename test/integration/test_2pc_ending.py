@@ -239,6 +239,46 @@ def test_a_lost_connection_leaves_it_open_how_it_ended(shop18: Database, tmp_pat
     assert json.loads((tmp_path / "r.json").read_text())["outcome"] == "failed"
 
 
+def test_interrupted_the_receipt_and_the_record_say_how_far_it_came(
+    shop18: Database, tmp_path: Path
+) -> None:
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    prepare(shop18, "halted")
+    found, receipt = seen(shop18, "halted")
+
+    def show(line: str) -> None:
+        if line.startswith("ROLLBACK PREPARED"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(shop18.target(), found.looked, receipt, tmp_path / "r.json", show)
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert written["outcome"] == "interrupted" and written["finished_at"]
+    assert written["endings"][0]["outcome"] == "under way"
+    assert gids(shop18) == {"halted"} and letters(shop18) == [("halted", "rolling back")]
+
+
+def test_a_database_of_any_name_is_reached(shop18: Database, tmp_path: Path) -> None:
+    """Its name reads like a conninfo string, and is pasted as it is printed."""
+    odd = "a=b 'x' \"y\" \\n \n 🙂"
+    shop18.server.create_database(odd, TEMPLATE)
+    there = Database(shop18.server, odd)
+    try:
+        prepare(there, "odd")
+        printed = shop18.pgtv("2pc", "rollback", "odd")
+        args = ("2pc", "rollback", "odd", "--apply", "--receipt", str(tmp_path / "r.json"))
+        done = shop18.pgtv(*args)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "equal      public.tv_customer" in done.stdout and not gids(there)
+        prepare(there, "odd")
+        shop18.sql(printed.stdout)
+        assert not gids(there)
+    finally:
+        for gid in gids(there):
+            there.sql(f"ROLLBACK PREPARED '{gid}'")
+        shop18.server.drop_database(odd)
+
+
 def test_another_transaction_under_the_same_name_is_not_touched(
     shop: Database, tmp_path: Path
 ) -> None:
