@@ -183,7 +183,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         # fixtures of their own, or servers made in the test: told by what the module imports
         imported = vars(getattr(item, "module", None) or object)
-        if "require_real" in imported:
+        if imported.keys() & {"require_real", "copied"}:
             item.add_marker(pytest.mark.real)
         elif imported.keys() & {"new_server", "shop_server"}:
             item.add_marker(pytest.mark.lab)

@@ -214,19 +214,11 @@ def _require_state(target: Target) -> None:
 
 def _require_writes(snapshot: Snapshot, plan: Plan) -> None:
     """Raises NotPossible where triggers that fire again would make writes fail."""
-    from pgtv.checks.examine import examine
-    from pgtv.checks.registry import select
-    from pgtv.finding import Effect, Severity
+    from pgtv.repairs.triggers import failing
 
     reached = {t for s in plan.steps if s.phase == "triggers" for t in s.tviews}
-    if not reached:
-        return
-    for finding in examine(snapshot, select(("installation", "metadata"))).findings:
-        if (
-            finding.severity is Severity.CRITICAL
-            and finding.effect is Effect.WRITES_FAIL
-            and (finding.object.startswith("(") or reached & {finding.object, *finding.affects})
-        ):
+    for finding in failing(snapshot) if reached else ():
+        if finding.object.startswith("(") or reached & {finding.object, *finding.affects}:
             raise NotPossible(
                 f"writes would fail as soon as the triggers fire: {finding.detail}",
                 f"cure that first, the lease stays: pgtv explain {finding.check}",

@@ -15,8 +15,11 @@ from datetime import UTC, datetime
 from pgtv import __version__
 from pgtv.catalog import dialects
 from pgtv.catalog.model import Lease, Snapshot, Trigger, Tview
+from pgtv.checks.examine import examine
 from pgtv.checks.leases import Held, held, labels, remaining
+from pgtv.checks.registry import select
 from pgtv.errors import NotPossible
+from pgtv.finding import Effect, Finding, Severity
 from pgtv.graph.edges import Edges, edges
 from pgtv.graph.select import require_seen
 from pgtv.pasted import pasteable
@@ -43,6 +46,15 @@ def stale(snapshot: Snapshot, entities: Iterable[str]) -> list[Tview]:
     tables = [known[e].table_oid for e in entities if e in known]
     graph = edges(snapshot)
     return graph.in_order(graph.affected(tables))
+
+
+def failing(snapshot: Snapshot) -> list[Finding]:
+    """Why writes fail, or would as soon as triggers fire: a library or a registration that is broken."""
+    return [
+        f
+        for f in examine(snapshot, select(("installation", "metadata"))).findings
+        if f.severity is Severity.CRITICAL and f.effect is Effect.WRITES_FAIL
+    ]
 
 
 def disable(
@@ -110,9 +122,28 @@ def _take(snapshot: Snapshot, triggers: list[Trigger], seconds: float, reason: s
         locks=_locks(snapshot, tables),
         note="Writes go on and do not reach "
         + (", ".join(missed) or "any TVIEW")
-        + " until: pgtv triggers enable. Nothing enables them by itself.",
+        + " until: pgtv triggers enable. Nothing enables them by itself."
+        + _still_failing(snapshot, triggers),
         tviews=missed,
         command="pgtv triggers enable --apply",
+    )
+
+
+def _still_failing(snapshot: Snapshot, triggers: list[Trigger]) -> str:
+    """Where the library does not match, any trigger that still fires fails the writes of its table."""
+    off = {t.oid for t in triggers}
+    tables = {t.relation for t in triggers}
+    left = {
+        t.relation
+        for t in snapshot.triggers
+        if t.kind and t.enabled != "D" and t.oid not in off and t.relation in tables
+    }
+    if not left or not any(f.object.startswith("(") for f in failing(snapshot)):
+        return ""
+    names = ", ".join(snapshot.name_of(o) for o in sorted(left))
+    return (
+        f" Writes to {names} fail all the same, by triggers of other TVIEWs: name no TVIEW to disable"
+        " every trigger of the extension."
     )
 
 
