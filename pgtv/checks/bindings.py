@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Trigger, Tview
+from pgtv.checks import locking
 from pgtv.checks.declare import Context, once
 from pgtv.finding import Remedy
 
@@ -189,10 +190,6 @@ def upstream_first(context: Context, tviews: Iterable[Tview]) -> list[Tview]:
     return list(ordered.values())
 
 
-def locks_of_refresh(labels: Sequence[str]) -> tuple[str, ...]:
-    return (f"ACCESS EXCLUSIVE on {', '.join(labels)} (the refresh)",) if labels else ()
-
-
 def reregister(
     context: Context,
     tview: Tview,
@@ -219,7 +216,11 @@ def reregister(
     return Remedy(
         sql=(*body, *((dialect.refresh(called),) if refresh else ())),
         role="superuser" if first else f"owner of {tview.label}",
-        locks=(*locks, *(locks_of_refresh(affects) if refresh else ())),
+        locks=(
+            *locks,
+            *locking.of_reregister(context, tview),
+            *(locking.of_refresh(context.snapshot, affects) if refresh else ()),
+        ),
         note=" ".join(filter(None, (note, blocking))) or None,
     )
 
@@ -250,5 +251,5 @@ def recreate_view(context: Context, tview: Tview, table: Relation, *, drop: str 
         refresh=True,
         locks=[f"ACCESS EXCLUSIVE on {n}" for n in sorted({drop or shown(name), shown(name)})],
         note="The query is the definition in the catalog; should it fail, because names in it are "
-        "old, take it from a migration file or a saved snapshot (pgtv snapshot show).",
+        "old, take it from a saved snapshot or an SQL file: pgtv repair metadata --from FILE.",
     )

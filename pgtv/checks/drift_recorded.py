@@ -46,7 +46,7 @@ def run(context: Context) -> Iterator[Finding]:
                     "of": last.rows,
                 }
             ],
-            remedy=remedy(context.dialect, tview.label, affects),
+            remedy=remedy(context.snapshot, context.dialect, tview.label, affects),
         )
 
 

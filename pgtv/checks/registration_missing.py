@@ -19,8 +19,9 @@ Diagnosis:
 Mitigation:
     While the backing view stands it holds the definition: a row made of it, with an empty plan, is
     completed by re-registering, and a refresh brings the rows missed. Where the view is gone too the
-    definition has to come from a saved snapshot, a migration file or a backup. Options that were in
-    the row only (policies, declared indexes, group keys, type name) are lost with it.
+    definition has to come from a saved snapshot or an SQL file that defines the TVIEW. Options that were
+    in the row only (policies, declared indexes, group keys, type name) are lost with it, and come from
+    there as well: pgtv repair metadata --from FILE.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
+from pgtv.checks import locking
 from pgtv.checks.bindings import (
     GENERATIONS,
     PINNED,
     TIMEOUT,
     Lost,
-    locks_of_refresh,
     lost,
     relations_read,
 )  # fmt: skip
@@ -66,9 +67,21 @@ def run(context: Context) -> Iterator[Finding]:
 
 
 def _affects(context: Context, one: Lost) -> tuple[str, ...]:
+    """It and all that reads it, TVIEWs that are lost as well among them."""
     if one.table is None:
         return ()
-    return (one.label, *(a for a in context.affected(one.table.oid) if a != one.label))
+    by_view = {other.view.oid: other for other in lost(context) if other.view and other.table}
+    found = {one.label: None}
+    pending = [one.table.oid]
+    while pending:
+        for oid in context.edges.downstream([pending.pop()]):
+            other, tview = by_view.get(oid), context.snapshot.tview_by_table.get(oid)
+            if tview:
+                found.setdefault(tview.label)
+            elif other and other.table and other.label not in found:
+                found[other.label] = None
+                pending.append(other.table.oid)
+    return tuple(found)
 
 
 def _evidence(context: Context, one: Lost) -> Iterator[dict[str, object]]:
@@ -98,6 +111,7 @@ def _remedy(context: Context, one: Lost, affects: tuple[str, ...]) -> Remedy:
                 "COMMIT;",
             ),
             role="superuser",
+            locks=(f"ACCESS EXCLUSIVE on {one.view.qualified}", *_dropping(context, one)),
             note="Its table is gone: this creates it anew from the view. Grants on it, and options "
             "other than the defaults, have to be given again.",
         )
@@ -105,6 +119,7 @@ def _remedy(context: Context, one: Lost, affects: tuple[str, ...]) -> Remedy:
         return Remedy(
             sql=(TIMEOUT, *_drop_triggers(context, one)),
             role="owner of the tables",
+            locks=_dropping(context, one),
             note="Neither its table nor its backing view is there: only its triggers are left.",
         )
     writes = (
@@ -114,9 +129,9 @@ def _remedy(context: Context, one: Lost, affects: tuple[str, ...]) -> Remedy:
         else ""
     )
     return Remedy(
-        note="Its backing view is gone, and the definition with it. Take it from a saved snapshot "
-        "(pgtv snapshot show), a migration file or a backup; then create the TVIEW under its name "
-        "once the old table is renamed or dropped." + writes,
+        command="pgtv repair metadata --from FILE",
+        note="Its backing view is gone, and the definition with it. A saved snapshot or an SQL file that "
+        "defines the TVIEW brings it back; its table stays as it is." + writes,
     )
 
 
@@ -143,11 +158,11 @@ def _register(context: Context, target: Lost, affects: tuple[str, ...]) -> Remed
             *(dialect.refresh(name) for name in names),
         ),
         role="superuser",
-        locks=locks_of_refresh(tuple(dict.fromkeys((*names, *affects)))),
+        locks=locking.of_refresh(context.snapshot, tuple(dict.fromkeys((*names, *affects)))),
         undo=registering.delete(dialect, schema, target.entity),
         note="The refresh brings the rows missed meanwhile; readers wait. Options that only the row "
-        "held (policies, declared indexes, group keys, type name) come from a saved snapshot: pgtv "
-        f"snapshot show.{more}",
+        "held (policies, declared indexes, group keys, type name) come back from a saved snapshot or an "
+        f"SQL file: pgtv repair metadata --from FILE.{more}",
     )
 
 
@@ -168,6 +183,12 @@ def _upstream(context: Context, target: Lost) -> list[Lost]:
 
     visit(target)
     return list(ordered.values())
+
+
+def _dropping(context: Context, one: Lost) -> tuple[str, ...]:
+    """The locks of _drop_triggers; a partition's triggers go with those of its root."""
+    on = dict.fromkeys(context.snapshot.name_of(t.relation) for t in one.triggers)
+    return tuple(f"ACCESS EXCLUSIVE on {name}" for name in on)
 
 
 def _drop_triggers(context: Context, one: Lost) -> Iterator[str]:

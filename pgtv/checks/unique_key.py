@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Index
+from pgtv.checks import locking
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -58,6 +59,7 @@ def run(context: Context) -> Iterator[Finding]:
                 locks=(
                     f"{'SHARE UPDATE EXCLUSIVE' if broken else 'ACCESS EXCLUSIVE'}"
                     f" on {table.qualified}",
+                    *(() if broken else locking.of_reregister(context, tview)),
                 ),
             ),
         )  # fmt: skip
