@@ -13,10 +13,11 @@ Diagnosis:
     the schema that it left. Plain tables with such a name are not reported.
 
 Mitigation:
-    Create the extension again; registration-missing then says how each TVIEW is registered. The
-    definitions are in the backing views, where those survived; else take them from a saved snapshot
-    (pgtv snapshot show), a migration file or a backup. No row has to be rewritten to attach them, but
-    rows written meanwhile have to be repaired.
+    With a saved snapshot of before, pgtv upgrade attach (or pgtv repair metadata --from) creates the
+    extension and registers every TVIEW as it was; SQL files that define the TVIEWs serve as well. No
+    row is rewritten, and what was written meanwhile is found and repaired. Without either, create the
+    extension; registration-missing then says how each TVIEW whose backing view survived is registered.
+    Where pgtv upgrade detach took the extension away, writes are refused until it is attached again.
 """
 
 from __future__ import annotations
@@ -75,8 +76,9 @@ def run(context: Context) -> Iterator[Finding]:
                 if available
                 else f"Install the package of {EXTENSION} on this server first. "
             )
-            + "Definitions come from what is left of the backing views, a saved snapshot (pgtv "
-            "snapshot show), a migration file or a backup.",
+            + "Definitions come from what is left of the backing views, or from a saved snapshot or SQL "
+            "files: pgtv repair metadata --from FILE registers all of them as they were.",
+            command="pgtv repair metadata --from SNAPSHOT",
         ),
     )
 
