@@ -155,7 +155,9 @@ def refresh(
     if strategy == "rebuild":
         return _rebuild(target, snapshot, chosen, apply_)
     earlier = _earlier(receipt, snapshot) if resume and receipt else {}
-    chosen = [t for t in chosen if t.label not in earlier]
+    if earlier:
+        chosen = _unfinished(snapshot, chosen, earlier)
+        earlier = {label: e for label, e in earlier.items() if label not in {t.label for t in chosen}}
     rows = {t.label: _estimate(snapshot, t) for t in chosen}
     relations = [o for t in chosen for o in (t.table_oid, t.view_oid)]
 
@@ -245,6 +247,17 @@ def _earlier(receipt: Path, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
         raise UsageError(f"cannot read {receipt}: {e.strerror or e}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{receipt} is a damaged receipt", "name another file") from None
+
+
+def _unfinished(
+    snapshot: Snapshot, chosen: list[Tview], earlier: dict[str, dict[str, Any]]
+) -> list[Tview]:
+    """Those not finished, and all that read one of them: it was compared with wrong rows then."""
+    from pgtv.graph.edges import edges
+
+    left = [t.table_oid for t in chosen if t.label not in earlier]
+    again = {t.table_oid for t in edges(snapshot).affected(left)}
+    return [t for t in chosen if t.table_oid in again]
 
 
 def _rebuild(target: Target, snapshot: Snapshot, chosen: list[Tview], apply_: bool) -> int:

@@ -309,3 +309,60 @@ def test_a_writer_that_is_cancelled_leaves_whole_batches(orders: Bench) -> None:
     assert len(orders.wrong()) == 10, "the batch that was cut off is rolled back whole"
     orders.merge()
     assert not orders.wrong()
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows count as too many to list, and batches begin small."""
+    monkeypatch.setattr("pgtv.rows.wrong.MOST", 10)
+    monkeypatch.setattr("pgtv.rows.batches.FIRST", 50)
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize(
+    "drift", ["UPDATE public.tv_search SET words = 'x'", "DELETE FROM public.tv_search"]
+)
+def test_where_nearly_all_differs_ranges_are_written_by_several_sessions(
+    shop: Database, drift: str
+) -> None:
+    shop.sql(f"BEGIN; {drift}; COMMIT")
+    snapshot = shop.snapshot()
+    search = [snapshot.tview_by_entity["search"]]
+    (one,) = bring(shop.target(), snapshot, search, apply=True, jobs=2)
+    assert one.end is End.MERGED
+    assert one.at_least
+    assert one.differing == 11
+    assert one.merged.written == 100
+    assert one.merged.batches > 2
+    assert not differing(shop)
+
+
+@pytest.mark.usefixtures("many")
+def test_keys_beyond_the_tables_own_are_covered(orders: Bench) -> None:
+    """Rows missing at both ends of the key, and an extra one far outside."""
+    orders.database.sql(
+        """
+        BEGIN;
+        DELETE FROM "Sales Dept".tv_order WHERE pk_order < 40 OR pk_order > 100;
+        INSERT INTO "Sales Dept".tv_order (pk_order, id, data)
+            VALUES (-999999999, gen_random_uuid(), '{}'), (999999999, gen_random_uuid(), '{}');
+        COMMIT;
+        """
+    )
+    assert orders.listed().bounds == (-999999999, 999999999)
+    done = orders.merge()
+    assert done.deleted == 2
+    assert not done.unsettled
+    assert not differing(orders.database)
+
+
+def test_tviews_that_read_none_of_each_other_are_brought_side_by_side(shop18: Database) -> None:
+    shop18.sql(
+        "BEGIN; DELETE FROM public.tv_category; UPDATE public.tv_customer SET data = '{}'; COMMIT"
+    )
+    snapshot = shop18.snapshot()
+    every = with_dependents(snapshot, snapshot.tviews)
+    ended = bring(shop18.target(), snapshot, every, apply=True, jobs=3)
+    assert [b.tview for b in ended] == [t.label for t in every], "told in the order asked for"
+    assert {b.end for b in ended} == {End.MERGED, End.EQUAL}
+    assert not differing(shop18)
