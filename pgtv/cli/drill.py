@@ -238,3 +238,48 @@ def report(files: tuple[Path, ...], fmt: str, output: Path | None) -> int:
     merged = replace(loaded[-1], outcomes=tuple(o for r in loaded for o in r.outcomes))
     write_output(_render(merged, fmt), output)
     return merged.exit
+
+
+@drill.command()
+@click.option(
+    "--points", "count", type=click.IntRange(1), default=20, show_default=True,
+    help="How many crashes on each major.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same points and kills again."
+)
+@click.option(
+    "--major", "majors", type=click.IntRange(16, 99), multiple=True,
+    help="PostgreSQL major; may be repeated. Default: the newest with the extension.",
+)  # fmt: skip
+@click.option(
+    "--at", "only", multiple=True, metavar="POINT", help="Only at this named point, or random."
+)
+@output_option
+def crash(
+    count: int, seed: int, majors: tuple[int, ...], only: tuple[str, ...], output: Path | None
+) -> int:
+    """Kill backends and servers at named points and at random; look what is left.
+
+    Each crash is recorded with statement and WAL position; -o writes them as JSON. After each,
+    contents are compared and what was acknowledged must be there.
+
+    Exit codes: 0 nothing lost, 2 a crash left something wrong.
+    """
+    from pgtv.drills import store
+    from pgtv.drills.crashes import run as run_crashes
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    done, wrong = [], 0
+    try:
+        for provider in providers("local", None, None, majors):
+            for one in run_crashes(provider, count, seed, only):
+                done.append(one)
+                wrong += one.failed
+                where = f"{one.number:5}  {one.major}  {one.point:22}  {one.kill:7}"
+                click.echo(f"{where}  {one.lsn:12}  {one.outcome}")
+    finally:
+        if output and done:  # what was done is told, also when it was interrupted
+            write_output(store.dump_crashes(done, seed), output)
+    click.echo(f"{len(done)} crashes, {wrong} wrong", err=True)
+    return Exit.CRITICAL if wrong else Exit.HEALTHY

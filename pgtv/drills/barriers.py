@@ -12,7 +12,8 @@ from pgtv.drills.model import Break
 from pgtv.drills.scene import Scene, insert_marker
 
 LOCK = 20240613  # an advisory lock that only the barrier uses
-UPDATE = "UPDATE public.tb_customer SET name = 'unfinished' WHERE pk_customer = 5"
+# always a change: a write that changes nothing reaches no TVIEW
+UPDATE = "UPDATE public.tb_customer SET name = 'unfinished ' || pg_current_xact_id() WHERE pk_customer = 5"
 _WAIT_IN_TRIGGER = Break(
     f"""CREATE FUNCTION public.drill_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     PERFORM pg_advisory_xact_lock({LOCK}); RETURN NULL; END $$;
@@ -31,14 +32,19 @@ class Point:
     """A place to crash. reach: brings a backend there and gives its process
     id, or None where none is left there.
 
-    prepared: a prepared transaction with `marker` in it survives.
+    prepared: a prepared transaction survives. keeps: what was acknowledged must be there afterwards.
+    cleanup: SQL that takes the barrier away. again: the command of pgtv that was interrupted, to be run
+    once more. warned: the check by which doctor must warn before the crash.
     """
 
     id: str
     title: str
     reach: Reach
     prepared: bool = False
+    keeps: bool = False
     cleanup: str = ""
+    again: tuple[str, ...] = ()
+    warned: str | None = None
 
 
 def after_base_write(scene: Scene, _: str) -> int:
@@ -126,7 +132,8 @@ def in_merge(scene: Scene, _: str) -> int:
     with scene.connect() as session:
         session.execute(
             "SET session_replication_role = replica;"
-            "UPDATE public.tb_customer SET name = 'drifted' WHERE pk_customer < 30"
+            "UPDATE public.tb_customer SET name = 'drifted ' || pg_current_xact_id()"
+            " WHERE pk_customer < 30"
         )
     scene.open().execute(
         "BEGIN; SELECT 1 FROM public.tv_customer WHERE pk_customer = 20 FOR UPDATE"
@@ -154,14 +161,17 @@ POINTS = (
     Point("in-flush", "in the flush, at the first TVIEW", in_flush),
     Point("mid-cascade", "mid-cascade, one TVIEW written", mid_cascade),
     Point("before-commit", "all written, before COMMIT", before_commit),
-    Point("after-commit", "after COMMIT was acknowledged", after_commit),
+    Point("after-commit", "after COMMIT was acknowledged", after_commit, keeps=True),
     Point("suspended", "triggers suspended, before COMMIT", suspended),
     Point("before-prepare", "in the flush of PREPARE TRANSACTION", before_prepare),
     Point("after-prepare", "after PREPARE TRANSACTION", after_prepare, prepared=True),
     Point("after-prepare-unlogged", "after PREPARE TRANSACTION, UNLOGGED TVIEW written",
-          after_prepare_unlogged, prepared=True),
-    Point("after-commit-prepared", "after COMMIT PREPARED was acknowledged", after_commit_prepared),
+          after_prepare_unlogged, prepared=True, warned="prepared-unlogged"),
+    Point("after-commit-prepared", "after COMMIT PREPARED was acknowledged", after_commit_prepared,
+          keeps=True),
     Point("in-refresh", "in the extension's refresh, one TVIEW emptied", in_refresh),
-    Point("in-merge", "in pgtv refresh --apply, rows of a batch written", in_merge),
-    Point("in-repair", "in pgtv repair --apply, a registration being renewed", in_repair),
+    Point("in-merge", "in pgtv refresh --apply, rows of a batch written", in_merge,
+          again=("refresh", "--apply")),
+    Point("in-repair", "in pgtv repair --apply, a registration being renewed", in_repair,
+          again=("repair", "--apply")),
 )  # fmt: skip

@@ -10,8 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +172,11 @@ class Scene:
                 f"never true: {query}", timeout,
             )  # fmt: skip
 
+    def folder(self) -> str:
+        """A new folder of this machine, removed at the end."""
+        self._folders.append(tempfile.mkdtemp(prefix="pgtv-"))
+        return self._folders[-1]
+
     def settle(self) -> None:
         """Wait for what was begun by `run_beside` and `pgtv_waits`."""
         for thread in self._threads:
@@ -267,10 +271,9 @@ class Scene:
 
     def pgtv_waits(self, *args: str) -> int:
         """Run a command of pgtv in a process of its own; gives its backend once that waits for a lock."""
-        folder = tempfile.mkdtemp(prefix="pgtv-")
-        self._folders.append(folder)
         process = subprocess.Popen(
-            [sys.executable, "-m", "pgtv", *args], env=self.server.env(self.name), cwd=folder,
+            [sys.executable, "-m", "pgtv", *args], env=self.server.env(self.name),
+            cwd=self.folder(),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._processes.append(process)
@@ -362,8 +365,8 @@ class Scene:
         del self.refused[before:]
         return refused
 
-    def close(self) -> None:
-        """Close sessions, drop what was made besides, resolve what would keep the database."""
+    def release(self) -> None:
+        """Close sessions and processes that were opened, whatever state they are in."""
         for connection in self._open:
             with contextlib.suppress(Exception):
                 connection.cancel_safe(timeout=2)
@@ -377,6 +380,14 @@ class Scene:
             process.wait()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
+        for held in (self._open, self._threads, self._processes, self._folders, self.refused):
+            held.clear()
+
+    def close(self) -> None:
+        """Let everything go."""
+        kept = list(self.refused)
+        self.release()
+        self.refused += kept
         for server in self.more_servers:
             server.destroy()
 
@@ -392,8 +403,3 @@ def insert_marker(marker: str) -> str:
 def loud(examination: Examination) -> list[Finding]:
     """Findings above info."""
     return [f for f in examination.findings if f.severity is not Severity.INFO]
-
-
-def on(scene: Scene, name: str, call: Callable[[Scene], Any]) -> Any:
-    """`call` with the scene on another database."""
-    return call(replace(scene, name=name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from pgtv import __version__
 from pgtv.catalog.schema import document_schema
+from pgtv.drills.crashes import Crash
 from pgtv.drills.model import SCHEMA, Outcome, Refusal, Report, State
 from pgtv.errors import UsageError
 
@@ -70,3 +72,28 @@ def schema() -> dict[str, Any]:
         SCHEMA,
         "How drills of failure modes ended. Readers ignore keys that they do not know.",
     )
+
+
+CRASHES = "pgtv.crashes/1"
+
+
+def dump_crashes(crashes: Iterable[Crash], seed: int) -> str:
+    """Crashes as JSON, one a line: columns are named once."""
+    rows = list(crashes)
+    columns = [f.name for f in dataclasses.fields(Crash)]
+    head = {
+        "schema": CRASHES,
+        "pgtv_version": __version__,
+        "commit": commit(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+        "majors": dict(Counter(str(c.major) for c in rows)),
+        "outcomes": dict(Counter(c.outcome for c in rows)),
+        "points": dict(Counter(f"{c.point}, {c.kill}" for c in rows)),
+        "columns": columns,
+    }
+    lines = ",\n".join(
+        json.dumps([getattr(c, column) for column in columns], ensure_ascii=False) for c in rows
+    )
+    opened = json.dumps(head, ensure_ascii=False, indent=1).rstrip("}\n")
+    return f'{opened},\n "crashes": [\n{lines}\n]}}\n'

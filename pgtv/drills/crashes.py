@@ -1,0 +1,239 @@
+"""Many crashes, each recorded with statement and LSN: at named points, and at random under load.
+
+One server a major takes them all, one after the other. After each: the server recovers by itself,
+prepared transactions are ended, what pgtv had begun is begun again; then every TVIEW is compared with
+its definition, record image by record image, and everything acknowledged must be there.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+
+from pgtv.cluster.provider import Provider, Wish
+from pgtv.cluster.verbs import until
+from pgtv.drills.barriers import POINTS, Point
+from pgtv.drills.crash_recovery import DURABLE
+from pgtv.drills.load import Load
+from pgtv.drills.scene import Scene
+from pgtv.drills.stage import Stage
+from pgtv.errors import PgtvError, UsageError
+
+RANDOM = "random"  # the point of a kill at any moment of a load
+KILLS = ("backend", "server")
+VERIFY_EVERY = 20  # crashes after which pgtv's own verification looks too
+_COLUMNS = """
+SELECT format('%I.%I', r.schema, r.name), r.view::text,
+       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = r.view AND a.attnum > 0 AND NOT a.attisdropped)
+FROM tviews.registry r ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """One crash. statement: what ran in the backend that was killed, or in those of the server.
+
+    lsn: of the WAL just before. outcome: `rolled back`, `kept` (what was acknowledged or prepared),
+    `recovered` (both, under a load), `drift cured` (an UNLOGGED TVIEW after COMMIT PREPARED, of which
+    doctor had warned), or `failed: …`, what was wrong.
+    """
+
+    number: int
+    major: int
+    point: str
+    kill: str
+    lsn: str
+    outcome: str
+    statement: str
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome.startswith("failed")
+
+
+def run(provider: Provider, count: int, seed: int, only: tuple[str, ...] = ()) -> Iterator[Crash]:
+    """`count` crashes on one server; the same seed chooses the same points and kills.
+
+    only: ids of points; all, and as many random ones, without. Raises ClusterError where no server
+    can be made.
+    """
+    chosen = list(enumerate(_choices(random.Random(seed), count, only), 1))  # noqa: S311
+    while chosen:
+        with Stage(provider) as stage, stage.scene(Wish(DURABLE), own=True) as scene:
+            scene.begin()
+            while chosen:
+                crash = _crash(scene, *chosen.pop(0))
+                yield crash
+                if crash.failed:  # a new server: what comes after would be told of the wrong crash
+                    break
+
+
+def _crash(scene: Scene, number: int, choice: tuple[Point | None, str, int]) -> Crash:
+    point, kill, seed = choice
+    started = time.monotonic()
+    crashed = _Crashed("", "")
+    try:
+        crashed = _one(scene, point, kill, seed)
+        outcome = _after(scene, point, number, commit=seed % 2 == 1)
+    except (PgtvError, psycopg.Error, AssertionError) as e:
+        outcome = f"failed: {e}"
+    return Crash(
+        number, scene.server.major, point.id if point else RANDOM, kill, crashed.lsn, outcome,
+        crashed.statement, round(time.monotonic() - started, 2),
+    )  # fmt: skip
+
+
+def _choices(
+    dice: random.Random, count: int, only: tuple[str, ...]
+) -> list[tuple[Point | None, str, int]]:
+    """(point or None for a random moment, kill, seed): named ones in turn, random ones between."""
+    known = [*(p.id for p in POINTS), RANDOM]
+    if unknown := [o for o in only if o not in known]:
+        raise UsageError(
+            f"there is no crash point {unknown[0]!r}", f"there are: {', '.join(known)}"
+        )
+    points: list[Point | None] = [p for p in POINTS if not only or p.id in only]
+    if RANDOM in only or not only:
+        points += [None] * max(1, len(points))  # as many random ones as named ones
+    dice.shuffle(points)
+    return [
+        (points[n % len(points)], dice.choice(KILLS), dice.randrange(2**31)) for n in range(count)
+    ]
+
+
+@dataclass(frozen=True)
+class _Crashed:
+    lsn: str
+    statement: str
+
+
+def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> _Crashed:
+    """Crash at the point; the server runs again afterwards, and nothing is open."""
+    crashed = _named(scene, point, kill, seed) if point else _random(scene, kill, seed)
+    scene.release()
+    if kill == "server":
+        scene.server.start()
+    scene.server.wait_ready()
+    return crashed
+
+
+def _named(scene: Scene, point: Point, kill: str, seed: int) -> _Crashed:
+    pid = point.reach(scene, f"marker {seed}")
+    if point.warned and not any(f.check == point.warned for f in scene.doctor().findings):
+        raise AssertionError(f"doctor did not say {point.warned} before the crash")
+    (lsn, statement), *_ = scene.rows(
+        "SELECT pg_current_wal_insert_lsn()::text, coalesce((SELECT query FROM pg_stat_activity"
+        f" WHERE pid = {pid or 0}), '')"
+    )
+    _kill(scene, kill, pid)
+    return _Crashed(lsn, statement or point.title)
+
+
+def _kill(scene: Scene, kill: str, pid: int | None) -> None:
+    """The server is down afterwards, or in its crash recovery."""
+    if kill == "server":
+        scene.server.kill()
+        return
+    witness = scene.open()
+    if pid is None:  # nobody is at the point any more: any backend's death is the server's crash
+        pid = scene.open().info.backend_pid
+    scene.server.kill_backend(pid)
+    until(lambda: not scene.try_("SELECT 1", witness, None), "nobody was thrown out")
+
+
+def _random(scene: Scene, kill: str, seed: int) -> _Crashed:
+    """Kill at a moment of a load that nobody chose."""
+    dice = random.Random(seed)  # noqa: S311
+    with Load(scene, dice) as load:
+        time.sleep(dice.uniform(0.03, 0.25))
+        with scene.connect() as looking:
+            row = looking.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+        victim = dice.choice(load.workers)
+        statement = " | ".join(w.statement for w in load.workers) if kill == "server" else (
+            victim.statement
+        )  # fmt: skip
+        _kill(scene, kill, victim.pid)
+    return _Crashed(row[0] if row else "", statement)
+
+
+def _after(scene: Scene, point: Point | None, number: int, *, commit: bool) -> str:
+    """Finish what the crash left, compare; gives the outcome. commit: what was prepared, or not."""
+    prepared = [r[0] for r in scene.rows("SELECT gid FROM pg_prepared_xacts ORDER BY 1")]
+    if point is not None and point.prepared and not prepared:
+        return "failed: the prepared transaction is gone"
+    _refilled(scene)
+    for gid in prepared:
+        with scene.connect() as session:
+            word = "COMMIT" if commit or gid != "drill" else "ROLLBACK"
+            session.execute(f"{word} PREPARED '{gid}'".encode())
+    if point is not None and point.cleanup:
+        scene.sql(point.cleanup)
+    if point is not None and point.again:
+        code, said = scene.pgtv(*point.again, *_receipt(scene, point.again))
+        if code != 0:
+            return f"failed: pgtv {point.again[0]} after the crash exited {code}: {said[-200:]}"
+    different = compare(scene)
+    outcome = "kept" if prepared and commit else "rolled back"
+    if point is None:
+        outcome = "recovered"
+    elif point.keeps:
+        outcome = "kept"
+    if different and point is not None and point.warned and commit:
+        scene.pgtv("refresh", *different, "--apply")
+        different, outcome = compare(scene), "drift cured"
+    if different:
+        return f"failed: rows differ: {different}"
+    if missing := _missing(scene):
+        return f"failed: {missing} acknowledged rows are gone"
+    if number % VERIFY_EVERY == 0 and (found := scene.differing()):
+        return f"failed: pgtv verify says {found}"
+    return outcome
+
+
+def _receipt(scene: Scene, args: tuple[str, ...]) -> list[str]:
+    return ["--receipt", f"{scene.folder()}/receipt.json"] if args[0] == "repair" else []
+
+
+def _refilled(scene: Scene) -> None:
+    """UNLOGGED TVIEWs are emptied by a crash and refilled by the extension's worker."""
+    until(
+        lambda: not any(f.check == "unlogged-reset" for f in scene.doctor().findings),
+        "no worker refilled the UNLOGGED TVIEWs", 60,
+    )  # fmt: skip
+
+
+def compare(scene: Scene) -> dict[str, int]:
+    """TVIEW -> rows that differ, by plain SQL that shares nothing with pgtv's verification."""
+    found = {}
+    with scene.connect() as connection:
+        connection.execute("SET search_path = pg_catalog, pg_temp; SET TimeZone = 'UTC'")
+        for table, view, columns in connection.execute(_COLUMNS).fetchall():
+            query = (
+                f"SELECT count(*) FROM ((SELECT ROW({columns})::text FROM {table} EXCEPT ALL"
+                f" SELECT ROW({columns})::text FROM {view}) UNION ALL"
+                f" (SELECT ROW({columns})::text FROM {view} EXCEPT ALL"
+                f" SELECT ROW({columns})::text FROM {table})) x"
+            )
+            row = connection.execute(query.encode()).fetchone()
+            if row and row[0]:
+                found[table] = int(row[0])
+    return found
+
+
+def _missing(scene: Scene) -> int:
+    """Acknowledged markers that are not in both base tables and both TVIEWs."""
+    there = {
+        r[0]
+        for r in scene.rows(
+            "SELECT c.name FROM public.tb_customer c JOIN public.tb_product p USING (name)"
+            " JOIN public.tv_customer vc USING (pk_customer)"
+            " JOIN public.tv_product vp USING (pk_product) WHERE c.name LIKE 'marker %'"
+        )
+    }
+    return len(set(scene.acknowledged) - there) + scene.lost()
