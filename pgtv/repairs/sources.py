@@ -200,7 +200,8 @@ def from_sql(path: str, text: str) -> Source:
 
     Raises UsageError where it defines none.
     """
-    from pgtv.lint.facts import Definition, Facts, read_file
+    from pgtv.lint.facts import Definition, Facts
+    from pgtv.lint.files import read_file
     from pgtv.lint.source import Source as File
 
     facts = Facts()
