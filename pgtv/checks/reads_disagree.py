@@ -25,6 +25,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.catalog.dialects import registering
+from pgtv.catalog.model import Tview
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.definitions import definitions
 from pgtv.finding import Effect, Finding, Remedy, Severity
@@ -62,8 +64,30 @@ def run(context: Context) -> Iterator[Finding]:
                 {"relation": d.name + (f".{d.column}" if d.column else ""), "difference": d.kind}
                 for d in several
             ],
-            remedy=None if text_only else _remedy(context, tview.label, affects, lead, bool(wrong)),
+            remedy=None
+            if text_only
+            else _redeclare(tview, several)
+            or _remedy(context, tview.label, affects, lead, bool(wrong)),
         )
+
+
+def _redeclare(tview: Tview, several: list[Difference]) -> Remedy | None:
+    """Where the row lost what a function reads: the plan still tells, re-registering is refused."""
+    told = registering.function_reads(tview.plan)
+    tables = {t for listed in told.values() for t in listed}
+    if any(d.kind != "planned" for d in several) or not {d.name for d in several} & tables:
+        return None
+    options = {k: v for k, v in tview.options.items() if v is not None}
+    options["function_reads"] = told
+    return Remedy(
+        sql=(
+            "SET lock_timeout = '2s';",
+            registering.replace(tview.label, tview.definition, options),
+        ),
+        role=f"owner of {tview.label}",
+        note="The registration has lost what its functions read, so the extension refuses to "
+        "re-register it. The plan still tells: this declares it again; rows stay as they are.",
+    )
 
 
 def _remedy(

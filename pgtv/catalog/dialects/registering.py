@@ -22,6 +22,8 @@ REVISIONS: Mapping[str, int] = {
     "0.1.0-beta.33": 9, "0.1.0-beta.34": 10,
 }  # fmt: skip
 
+_INSIDE = "read inside "  # how the extension's plans say why they hold a table
+
 
 def viewdef(view: str) -> str:
     """An expression for a view's query; run it with a pinned search_path, so that it qualifies."""
@@ -202,6 +204,21 @@ def create(table: str, definition: str, options: Mapping[str, Any]) -> str:
         f"SELECT tviews.pg_tviews_create({literal(table)},\n{quoted(definition)},\n"
         f"{literal(json.dumps(dict(options), ensure_ascii=False))});"
     )
+
+
+def replace(table: str, definition: str, options: Mapping[str, Any]) -> str:
+    """Say definition and options again. An option left out goes to its default."""
+    return create(table, definition, options).replace("_create(", "_create_or_replace(", 1)
+
+
+def function_reads(plan: Any) -> dict[str, list[str]]:
+    """The tables that a plan holds because a function reads them, by function: its option's form."""
+    found: dict[str, list[str]] = {}
+    for entry in plan.get("tables", ()) if isinstance(plan, dict) else ():
+        reason = str(entry.get("reason") or "")
+        if reason.startswith(_INSIDE):
+            found.setdefault(reason.removeprefix(_INSIDE), []).append(str(entry["table"]))
+    return found
 
 
 def options_of(raw: Mapping[str, Any]) -> dict[str, Any]:
