@@ -105,12 +105,11 @@ def _take(snapshot: Snapshot, triggers: list[Trigger], seconds: float, reason: s
     for t in sorted(triggers, key=lambda t: (t.relation, t.entity or "", t.name)):
         groups.setdefault((t.entity or "", snapshot.name_of(t.relation)), []).append(t.name)
     tables = sorted({t.relation for t in triggers})
+    on = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
     missed = tuple(t.label for t in stale(snapshot, entities))
-    of = f"{len(entities)} TVIEWs" if len(entities) > 1 else "1 TVIEW"
-    on = f"{len(tables)} tables" if len(tables) > 1 else "1 table"
     return Step(
         phase="triggers",
-        title=f"Disable {len(triggers)} triggers of {of} on {on} for {lease_sql.words(seconds)}",
+        title=f"Disable {len(triggers)} triggers on {on} for {lease_sql.words(seconds)}",
         statements=(
             "BEGIN;",
             _lock(snapshot, tables),
@@ -267,9 +266,17 @@ def _acts(snapshot: Snapshot) -> None:
 
 
 def _lock(snapshot: Snapshot, tables: Sequence[int]) -> str:
-    """All at once and in one order, before anything is written: two runs never deadlock."""
-    names = ", ".join(f"ONLY {snapshot.name_of(o)}" for o in tables)
-    return f"LOCK TABLE {names} IN {SHARE_ROW_EXCLUSIVE} MODE;"
+    """All at once and in one order, before anything is written: two runs never deadlock.
+
+    Partitions by way of their root: a partition may belong to somebody else.
+    """
+    names = []
+    for oid in tables:
+        table = snapshot.by_oid.get(oid)
+        if table and table.partition_root in tables and table.partition_root != oid:
+            continue
+        names.append(("" if table and table.kind == "p" else "ONLY ") + snapshot.name_of(oid))
+    return f"LOCK TABLE {', '.join(names)} IN {SHARE_ROW_EXCLUSIVE} MODE;"
 
 
 def _locks(snapshot: Snapshot, tables: Sequence[int]) -> tuple[str, ...]:

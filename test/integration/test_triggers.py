@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from contents import differing, write_everywhere
+from healthy import SHAPES, Style, build, writes
 from servers import Database, until
 
 from pgtv.checks.examine import examine
@@ -466,3 +467,83 @@ def test_status(shop18: Database) -> None:
     file = str(shop.server.root / "leased.json")
     assert shop.pgtv("snapshot", "save", file).returncode == 0
     assert "15 min left" in done(shop, "status", "--from", file, code=2).stdout
+
+
+OWNERS = """DO $$ BEGIN CREATE ROLE healthy_owner; EXCEPTION WHEN duplicate_object THEN END $$;
+ALTER ROLE healthy_owner LOGIN;"""
+MAY_LEASE = """
+GRANT USAGE ON SCHEMA pgtv TO healthy_owner;
+GRANT SELECT ON pgtv.installation TO healthy_owner;
+GRANT SELECT, INSERT, UPDATE ON pgtv.lease TO healthy_owner;
+GRANT SELECT, INSERT, DELETE ON pgtv.lease_trigger TO healthy_owner;
+"""
+
+
+HOSTILE = Style(
+    "hostile", suffix="_größe" + "x" * 20, odd=' "q".d😀' + "y" * 40, schema='Odd "Schema" 😀',
+    tview_schema="t" * 63,
+)  # fmt: skip
+
+
+def test_whatever_things_are_called_and_whoever_owns_them(empty: Database) -> None:
+    """Partitions, two schemas, names with quotes, dots, emoji and 63 bytes; as their plain owner."""
+    s = HOSTILE
+    shape = next(x for x in SHAPES if x.name == "partitioned")
+    empty.sql(f"{OWNERS} CREATE EXTENSION pg_tviews;")
+    empty.sql(build(shape, s))
+    before = empty.sql(STATES)
+    empty.pgtv("init", "--apply")
+    reason = 'it\'s a "test" \\ of 😀\x1b[31m'
+    args = ("disable", "--for", "90s", "--reason", reason)
+    refused = done(empty, *args, "--apply", code=3, user="healthy_owner")
+    assert "permission denied for schema pgtv" in refused.stderr
+    empty.sql(MAY_LEASE)
+    shown = done(empty, *args, user="healthy_owner").stdout
+    assert "\x1b" not in shown
+    empty.sql(shown, user="healthy_owner")
+    assert off(empty) == len(before.splitlines())
+    assert empty.snapshot().leases[0].reason == reason
+    for statement in (*writes(s), *shape.more(s)):  # partitions come and go, too
+        empty.sql(statement)
+    assert differing(empty)
+    assert "\x1b" not in empty.pgtv("doctor").stdout + done(empty, "status", code=1).stdout
+    done(empty, "enable", "--apply", user="healthy_owner")
+    assert off(empty) == 0
+    assert differing(empty) == {}
+    # a partition that came is somebody else's
+    assert "must be owner" in done(empty, *args, "--apply", code=3, user="healthy_owner").stderr
+    done(empty, *args, "--apply")
+    empty.sql(f"UPDATE {s.tb('book')} SET title = title || '?'")
+    empty.sql(done(empty, "enable", "--strategy", "rebuild", code=1).stdout)
+    assert differing(empty) == {}
+    assert [owed_and_held for _, *owed_and_held in leases(empty)] == [[[], 0], [[], 0]]
+
+
+def test_a_superusers_tview_needs_the_rebuild(shop18: Database) -> None:
+    """Its definition would run with a superuser's rights; the others are settled all the same."""
+    shop = shop18
+    shop.sql(
+        "SELECT tviews.pg_tviews_create('public.tv_email', 'SELECT c.pk_customer AS pk_email, c.email"
+        " FROM public.tb_customer c')"
+    )
+    leased(shop, "tv_email", "tv_category")
+    write_everywhere(shop)
+    shop.sql("UPDATE public.tb_customer SET email = email || '!'")
+    refused = done(shop, "enable", "--apply", code=3)
+    assert "superuser" in refused.stderr and "--strategy rebuild" in refused.stderr
+    assert leases(shop) == [(1, ["email"], 0)]
+    assert set(differing(shop)) == {"public.tv_email"}
+    done(shop, "enable", "--strategy", "rebuild", "--apply")
+    assert differing(shop) == {} and leases(shop) == [(1, [], 0)]
+
+
+def test_triggers_of_a_lost_tview_are_disabled_too(shop18: Database) -> None:
+    shop = shop18
+    shop.sql("DELETE FROM tviews.pg_tview_meta WHERE entity = 'stock'")
+    everything = len(shop.sql(STATES).splitlines())
+    leased(shop)
+    assert off(shop) == everything
+    shop.sql("UPDATE public.tb_product SET name = 'x' WHERE pk_product = 1")
+    done(shop, "enable", "--apply")
+    assert off(shop) == 0
+    assert differing(shop) == {}
