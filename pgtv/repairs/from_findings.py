@@ -39,6 +39,8 @@ def build(
     snapshot = examination.snapshot
     dialect = dialects.named(snapshot.extension.generation)
     graph = edges(snapshot)
+    # of TVIEWs, and of those that a cure registers first
+    tables = {r.qualified: r.oid for r in snapshot.relations if r.kind == "r"}
     steps: list[Step] = []
     left: list[Left] = []
     refreshed: dict[str, set[str]] = {}
@@ -50,14 +52,14 @@ def build(
         if why:
             left.append(Left(finding.id, why))
             continue
-        statements, refreshes = _split(finding, dialect, graph)
+        statements, refreshes = _split(finding, dialect, tables)
         for table in refreshes:
             refreshed.setdefault(table, set()).add(finding.id)
         if statements and (not phases or phase in phases):
             steps.append(_step(finding, phase, statements, whole=not refreshes))
     # a registration is not right before its rows are
     if refreshed and (not phases or phases & {"rows", "registration"}):
-        steps += list(_row_steps(refreshed, dialect, graph, rebuild=rebuild))
+        steps += list(_row_steps(refreshed, dialect, graph, tables, rebuild=rebuild))
     return Plan(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         pgtv_version=__version__,
@@ -106,11 +108,11 @@ def _why_not(finding: Finding, dialect: Dialect, named: tuple[str, ...]) -> str 
 
 
 def _split(
-    finding: Finding, dialect: Dialect, graph: Edges
+    finding: Finding, dialect: Dialect, tables: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(statements without refreshes and guards, tables to refresh)."""
     assert finding.remedy
-    labels = {dialect.refresh(t.label): t.label for t in graph.tviews.values()}
+    labels = {dialect.refresh(name): name for name in tables}
     statements = tuple(
         s for s in finding.remedy.sql if s not in labels and not s.startswith(_GUARD)
     )
@@ -136,12 +138,26 @@ def _step(finding: Finding, phase: str, statements: tuple[str, ...], *, whole: b
 
 
 def _row_steps(
-    refreshed: dict[str, set[str]], dialect: Dialect, graph: Edges, *, rebuild: bool
+    refreshed: dict[str, set[str]],
+    dialect: Dialect,
+    graph: Edges,
+    tables: dict[str, int],
+    *,
+    rebuild: bool,
 ) -> Iterator[Step]:
     """One step for each TVIEW that no other step reaches, upstream first; dependents with it."""
+    known = {t.label for t in graph.tviews.values()}
     wanted = [t for t in graph.tviews.values() if t.label in refreshed]
-    for tview, below in graph.covering(wanted):
-        label, reached = tview.label, tuple(t.label for t in below)
+    chains = [
+        # not registered yet: the graph does not hold it as a TVIEW, but knows who reads its table
+        (label, (label, *(t.label for t in graph.affected([tables[label]]) if t.label != label)))
+        for label in refreshed
+        if label not in known
+    ]
+    chains += [
+        (tview.label, tuple(t.label for t in below)) for tview, below in graph.covering(wanted)
+    ]
+    for label, reached in chains:
         cures = {f for r in reached for f in refreshed.get(r, ())}
         yield Step(
             phase="rows",

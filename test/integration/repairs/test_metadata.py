@@ -308,3 +308,16 @@ def test_bad_input(shop18: Database, tmp_path: Path, args: tuple[str, ...], mess
     assert done.returncode == 3
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_the_database_still_knows_needs_no_file_and_keeps_no_reader_waiting(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql(f"DELETE FROM {META} WHERE entity IN ('customer', 'order');"
+               " UPDATE public.tb_customer SET name = 'missed' WHERE pk_customer = 7")  # fmt: skip
+    with shop18.connect(autocommit=False) as reader:
+        reader.execute('SELECT * FROM public.tv_customer JOIN "Sales Dept".tv_order USING (id)')
+        done = repair(shop18, tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "pg_tviews_refresh" not in done.stdout
+    assert differing(shop18) == {}
