@@ -129,13 +129,14 @@ def run(
     from pgtv.drills.engine import run as run_one
     from pgtv.drills.registry import select
     from pgtv.drills.stage import Stage
+    from pgtv.reports.layout import plural
 
     chosen = select(drills)
     outcomes: list[Outcome] = []
     signal.signal(signal.SIGTERM, _interrupt)  # servers are removed as after Ctrl-C
     for one in providers(provider, image, dsn, majors):
         if verbosity >= 0:
-            click.echo(f"{len(chosen)} drills: {one.label}", err=True)
+            click.echo(f"{plural(len(chosen), 'drill')}: {one.label}", err=True)
         with Stage(one, keep) as stage:
             for mode, variant in chosen:
                 outcomes.append(run_one(stage, mode, variant))
@@ -281,5 +282,5 @@ def crash(
     finally:
         if output and done:  # what was done is told, also when it was interrupted
             write_output(store.dump_crashes(done, seed), output)
-    click.echo(f"{len(done)} crashes, {wrong} wrong", err=True)
+    click.echo(f"{len(done):,} crashes, {wrong} wrong", err=True)
     return Exit.CRITICAL if wrong else Exit.HEALTHY

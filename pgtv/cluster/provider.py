@@ -13,7 +13,7 @@ from typing import Protocol
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.cluster import binaries
 from pgtv.cluster.verbs import Can, Verbs
-from pgtv.errors import ClusterError
+from pgtv.errors import ClusterError, ConnectError
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,18 @@ class OnExisting:
         return _first(powers, dict.fromkeys(Can, "other people use this server"))
 
     def make(self, wish: Wish) -> Verbs:
+        import psycopg
+
         from pgtv.cluster.existing import Existing
 
         if not wish.plain:
             raise ClusterError("an existing server is taken as it is")
         server = Existing(self.dsn)
-        server.wait_ready(5)
+        try:
+            server.connect(connect_timeout=10).close()
+        except psycopg.OperationalError as e:
+            server.destroy()
+            raise ConnectError(f"cannot connect: {' '.join(str(e).split())}") from None
         return server
 
 

@@ -1,0 +1,212 @@
+"""`pgtv drill` and the scripts, as people run them; nothing is left behind however they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+from servers import require_real, until
+
+from pgtv.drills import store
+
+ROOT = Path(__file__).parents[3]
+SCRIPTS = ROOT / "test" / "failure-modes"
+
+
+@pytest.fixture(autouse=True)
+def real() -> None:
+    require_real(18)
+
+
+def drill(*args: str, **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pgtv", "drill", *args],
+        capture_output=True, text=True, check=False, timeout=120, **more,  # type: ignore[call-overload]
+    )  # fmt: skip
+
+
+def test_run_and_report(tmp_path: Path) -> None:
+    files = {n: tmp_path / f"r.{n}" for n in ("json", "junit", "html")}
+    done = drill("run", "queue-corruption/doubled", "oom/killed", "-v",
+                 *(part for n, f in files.items() for part in (f"--{n}", str(f))))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "doctor: trigger-doubled:public.tb_customer" in done.stderr
+    assert "queue-corruption/doubled  yes   yes    yes          0" in done.stdout
+    assert "oom/killed                SKIPPED" in done.stdout
+    assert "2 drills · 1 passed · 1 skipped" in done.stdout
+    document = json.loads(files["json"].read_text())
+    jsonschema.validate(document, store.schema())
+    assert document["outcomes"][0]["steps"][-1].startswith("DROP TRIGGER")
+    assert 'failures="0" skipped="1"' in files["junit"].read_text()
+    assert "queue-corruption/doubled" in files["html"].read_text()
+    again = drill("report", str(files["json"]))
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+
+
+def test_nothing_could_run() -> None:
+    done = drill("run", "oom/killed")
+    assert done.returncode == 3
+    assert "1 drill · 1 skipped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("run", "crash"), "there is no drill 'crash'"),
+        (("run", "--major", "16"), "no PostgreSQL 16 with the extension is here"),
+        (("run", "--image", "x", "--dsn", "y"), "--image goes with"),
+        (("run", "--provider", "existing"), "needs --dsn"),
+        (("run", "--dsn", "host=/nowhere", "triggers/disabled"), "cannot connect"),
+        (("crash", "--at", "nowhere"), "there is no crash point 'nowhere'"),
+        (("report", "/etc/hostname"), "is no report"),
+        (("report", "/nowhere.json"), "cannot read /nowhere.json"),
+    ],
+)
+def test_what_makes_no_sense(args: tuple[str, ...], said: str) -> None:
+    done = drill(*args)
+    assert done.returncode in (2, 3)
+    assert said in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_however_it_ends(how: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgtv", "drill", "run", "crash-recovery"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        mine = _servers(process.pid)
+        until(lambda: mine() and any((r / "data" / "postmaster.pid").exists() for r in mine()))
+        roots = mine()
+        process.send_signal(how)
+        process.wait(60)
+        assert process.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
+        until(lambda: not any(r.exists() for r in roots))
+        until(lambda: not [c for c in _cwds() if any(c.is_relative_to(r) for r in roots)])
+    finally:
+        process.kill()
+        assert process.stderr
+        process.stderr.close()
+
+
+def _servers(pid: int):  # type: ignore[no-untyped-def]
+    """The folders of servers that a process has started, by the reapers that wait for its end."""
+
+    def found() -> list[Path]:
+        roots = []
+        for entry in Path("/proc").iterdir():
+            try:
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+            except (OSError, UnicodeDecodeError):
+                continue
+            if "reaper" in words and parent == str(pid):
+                roots.append(Path(words[words.index("reaper") + 1]))
+        return roots
+
+    return found
+
+
+def _cwds() -> list[Path]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            found.append((entry / "cwd").readlink())
+        except OSError:
+            continue
+    return found
+
+
+def test_an_existing_server_keeps_what_it_had(tmp_path: Path) -> None:
+    from pgtv.cluster.server import new_server
+
+    with new_server(require_real(18), ("pg_tviews",)) as server:
+        before = server.psql("SELECT datname FROM pg_database ORDER BY 1")
+        started = server.psql("SELECT pg_postmaster_start_time()")
+        dsn = server.conninfo()
+        env = os.environ | {"PATH": f"{server.binaries / 'bin'}:{os.environ['PATH']}"}
+        done = drill("run", "--dsn", dsn, "triggers/dropped", "crash-recovery", env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "9 drills · 1 passed · 8 skipped" in done.stdout
+        assert server.psql("SELECT datname FROM pg_database ORDER BY 1") == before
+        assert server.psql("SELECT pg_postmaster_start_time()") == started
+        left = server.psql(
+            "SELECT count(*) FROM pg_roles WHERE rolname IN ('drill_app', 'shop_owner')"
+        )
+        assert left == "0\n"
+
+
+def script(name: str, *args: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        [str(SCRIPTS / name), *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_script_alone() -> None:
+    done = script("extension-failures/test-circular-deps.sh")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "PASS circular-deps/matview (local 18): injected, detected, recovered, verified"
+        in done.stdout
+    )
+
+
+def test_a_script_that_cannot_run_says_so() -> None:
+    done = script("db-failures/test-oom.sh", "--major", "16")
+    assert done.returncode == 3
+    assert "SKIP oom" in done.stdout
+    assert "PASS" not in done.stdout
+
+
+def test_a_script_does_not_believe_what_it_did_not_see(tmp_path: Path) -> None:
+    """A report that says passed, of a drill in which nothing was verified."""
+    fake = tmp_path / "pgtv"
+    outcome = {
+        "mode": "oom", "variant": "x", "provider": "local", "major": 18, "state": "passed", "why": None,
+        "injected": True, "detected": True, "recovered": True, "verified": False, "rows_lost": 0,
+    }  # fmt: skip
+    report = json.dumps({"outcomes": [outcome]})
+    fake.write_text(
+        f"#!/bin/sh\nwhile [ \"$1\" != --json ]; do shift; done\nprintf '%s' '{report}' >\"$2\"\n"
+    )
+    fake.chmod(0o755)
+    os.environ["PGTV"] = str(fake)
+    try:
+        done = script("db-failures/test-oom.sh")
+    finally:
+        del os.environ["PGTV"]
+    assert done.returncode == 2
+    assert "FAIL oom/x (local 18): not seen: verified" in done.stdout
+
+
+def test_every_mode_has_its_script() -> None:
+    from pgtv.drills.registry import all_modes
+
+    for mode in all_modes().values():
+        path = SCRIPTS / f"{mode.script}.sh"
+        assert os.access(path, os.X_OK), path
+        assert f"simulate_failure {mode.id} " in path.read_text()
+
+
+@pytest.mark.slow
+def test_run_all(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [str(SCRIPTS / "run_all_tests.sh"), "--output", str(tmp_path)],
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True, text=True, check=False, timeout=1200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {f.name for f in tmp_path.iterdir()} == {"drills.json", "drills.xml", "drills.html"}

@@ -1,0 +1,73 @@
+"""The drills themselves: every one that needs no server of its own, on the real extension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from servers import require_real
+
+from pgtv.cluster.provider import Local
+from pgtv.drills.engine import run
+from pgtv.drills.model import State
+from pgtv.drills.registry import all_modes, select
+from pgtv.drills.stage import Stage
+
+SHARED = [
+    f"{m.id}/{v.id}"
+    for m, v in select()
+    if not v.own and v.wish.plain
+]  # fmt: skip
+OWN = [f"{m.id}/{v.id}" for m, v in select() if v.own or not v.wish.plain]
+QUICK = (
+    "crash-recovery/unlogged-prepared-crash", "crash-recovery/server-mid-cascade",
+    "oom/extension-memory", "upgrade/library-newer",
+)  # fmt: skip
+ON_17 = (
+    "metadata-corruption/row-gone", "metadata-corruption/plan-unreadable", "circular-deps/plan",
+    "triggers/partly-disabled", "queue-corruption/prepared-suspended", "concurrent-ddl/drop-waits",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage(Local(require_real(18))) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def stage17() -> Iterator[Stage]:
+    with Stage(Local(require_real(17))) as stage:
+        yield stage
+
+
+def passes(stage: Stage, name: str) -> None:
+    ((mode, variant),) = select([name])
+    outcome = run(stage, mode, variant)
+    if outcome.state is State.SKIPPED:
+        pytest.skip(outcome.why or "")
+    assert outcome.state is State.PASSED, f"{outcome.why}\n{outcome.steps}\n{outcome.errors}"
+    assert outcome.injected and outcome.detected and outcome.recovered and outcome.verified
+    assert outcome.rows_lost == 0
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_on_a_shared_server(stage: Stage, name: str) -> None:
+    passes(stage, name)
+
+
+@pytest.mark.parametrize("name", ON_17)
+def test_on_17(stage17: Stage, name: str) -> None:
+    passes(stage17, name)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in OWN]
+)
+def test_on_a_server_of_its_own(stage: Stage, name: str) -> None:
+    passes(stage, name)
+
+
+def test_all_twelve_modes_are_there() -> None:
+    assert [m.number for m in all_modes().values()] == list(range(1, 13))
+    assert all(m.variants for m in all_modes().values())

@@ -1,0 +1,141 @@
+"""A drill passes only when everything was seen: each thing that is missing fails it, and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from servers import require_real
+
+from pgtv.cluster.provider import Local, Wish
+from pgtv.drills import engine
+from pgtv.drills.model import ANY_SERVER, Break, Mode, Outcome, Sees, State, Variant
+from pgtv.drills.scene import Scene
+from pgtv.drills.stage import Stage
+from pgtv.drills.steps import nothing
+
+DRIFT = Break(
+    "SET session_replication_role = replica;"
+    "UPDATE public.tb_customer SET name = 'drifted' WHERE pk_customer = 5"
+)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage(Local(require_real(18))) as stage:
+        yield stage
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "DETECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(engine, "HEAL_TIMEOUT", 0.1)
+
+
+def run(stage: Stage, variant: Variant) -> Outcome:
+    return engine.run(stage, Mode(0, "test", "Test", "none", (variant,)), variant)
+
+
+def test_what_is_not_detected_fails(stage: Stage) -> None:
+    variant = Variant("v", "", DRIFT, Sees(findings=("trigger-missing",), verify=True))
+    outcome = run(stage, variant)
+    assert outcome.state is State.FAILED
+    assert (outcome.detected, outcome.recovered, outcome.verified) == (False, True, True)
+    assert "not seen: finding trigger-missing (there were: drift:public.tv_basket" in str(
+        outcome.why
+    )
+
+
+def test_an_error_that_does_not_come_fails(stage: Stage) -> None:
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(errors=(("55000", "revision"),))))
+    assert outcome.state is State.FAILED
+    assert "error 55000" in str(outcome.why)
+
+
+def test_a_log_line_that_does_not_come_fails(stage: Stage) -> None:
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(log=("PANIC",))))
+    assert "log line 'PANIC'" in str(outcome.why)
+
+
+def test_contents_that_had_to_stay_equal_fail(stage: Stage) -> None:
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(equal=True)))
+    assert "equal contents ({'public.tv_basket': 1" in str(outcome.why)
+
+
+def test_what_is_not_cured_fails(stage: Stage) -> None:
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(findings=("drift",), verify=True), nothing))
+    assert outcome.state is State.FAILED
+    assert (outcome.detected, outcome.verified) == (True, False)
+    assert outcome.rows_lost and "rows lost or wrong" in str(outcome.why)
+
+
+def test_a_finding_that_stays_fails_unless_it_rightly_does(stage: Stage) -> None:
+    broken = Break("ALTER TABLE public.tb_customer DISABLE TRIGGER USER")
+    sees = Sees(findings=("trigger-disabled",))
+    outcome = run(stage, Variant("v", "", broken, sees, nothing))
+    assert "doctor still says trigger-disabled:public.tb_customer" in str(outcome.why)
+    outcome = run(stage, Variant("v", "", broken, sees, nothing, lasts=("trigger-disabled",)))
+    assert "writes do not arrive" in str(outcome.why)
+
+
+def test_a_base_row_that_is_lost_fails(stage: Stage) -> None:
+    lost = Break('DELETE FROM "Sales Dept".tb_order_line WHERE pk_order_line = 7')
+    outcome = run(stage, Variant("v", "", lost, Sees(), nothing))
+    assert (outcome.state, outcome.rows_lost) == (State.FAILED, 1)
+
+
+def test_an_acknowledged_row_that_is_lost_fails(stage: Stage) -> None:
+    def inject(scene: Scene) -> None:
+        marker = scene.commit_marker()
+        scene.sql(f"DELETE FROM public.tb_product WHERE name = '{marker}'")
+
+    outcome = run(stage, Variant("v", "", inject, Sees(), nothing))
+    assert (outcome.state, outcome.rows_lost) == (State.FAILED, 1)
+
+
+def test_a_recovery_that_fails_is_told_with_its_phase(stage: Stage) -> None:
+    def recover(scene: Scene) -> None:
+        scene.paste("SELECT 1/0;")
+
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(), recover))
+    assert (outcome.injected, outcome.recovered) == (True, False)
+    assert "recover: psql failed" in str(outcome.why)
+    assert "division by zero" in str(outcome.why)
+
+
+def test_a_defect_of_a_drill_fails_that_drill(stage: Stage) -> None:
+    def inject(_: Scene) -> None:
+        raise KeyError("x")
+
+    outcome = run(stage, Variant("v", "", inject, Sees()))
+    assert outcome.why == "inject: KeyError: 'x'"
+
+
+def test_what_cannot_be_done_here_is_skipped_with_the_reason(stage: Stage) -> None:
+    from pgtv.cluster.verbs import Can
+
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(), needs=(Can.NETWORK,)))
+    assert (outcome.state, outcome.injected) == (State.SKIPPED, False)
+    assert "not by a network" in str(outcome.why)
+    for wish, why in (
+        (Wish(release="0.1.0-beta.1"), "0.1.0-beta.1 is here"),
+        (ANY_SERVER, "not on"),
+    ):
+        outcome = run(stage, Variant("v", "", DRIFT, Sees(), wish=wish, majors=(16,)))
+        assert outcome.state is State.SKIPPED
+        assert why in str(outcome.why)
+
+
+def test_the_data_are_kept_where_that_is_asked(stage: Stage) -> None:
+    import shutil
+    from pathlib import Path
+
+    stage.keep = True
+    try:
+        outcome = run(stage, Variant("v", "", DRIFT, Sees(log=("PANIC",)), own=True))
+        assert outcome.kept
+        assert (Path(outcome.kept) / "data" / "PG_VERSION").exists()
+        shutil.rmtree(outcome.kept)
+        assert run(stage, Variant("v", "", DRIFT, Sees(), own=True)).kept is None
+    finally:
+        stage.keep = False
