@@ -221,6 +221,7 @@ class Function:
     source_hash: str | None = None
     age: int | None = None
     extension: str | None = None
+    reads: tuple[str, ...] = ()  # tables that its text names after FROM and JOIN; not if immutable
     granted: bool = False  # has privileges of its own: a GRANT renews its row, hence its age
 
 

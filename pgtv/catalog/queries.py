@@ -310,12 +310,28 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
 
-FUNCTIONS = """
+_NAME = r'(?:"(?:[^"]|"")+"|[^\s"();,.]+)'
+_IDENT = r'(?:"(?:[^"]|"")+"|[[:alpha:]_][\w$]*)'
+_READ = rf"\m(?:from|join)\s+(?:only\s+)?({_IDENT}(?:\s*[.]\s*{_IDENT})?)"
+
+FUNCTIONS = r"""
 SELECT DISTINCT p.oid::int8 AS oid, p.oid::pg_catalog.regprocedure::text AS signature,
        r.rolname::text AS owner, p.provolatile::text AS volatility, l.lanname::text AS language,
        p.prosecdef AS security_definer, pg_catalog.md5(p.prosrc) AS source_hash,
        pg_catalog.age(p.xmin) AS age, e.extname::text AS extension,
-       p.proacl IS NOT NULL AS granted
+       p.proacl IS NOT NULL AS granted,
+       CASE WHEN l.lanname IN ('plpgsql', 'sql') AND p.provolatile <> 'i' AND x.objid IS NULL THEN
+         ARRAY(SELECT DISTINCT pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+                 FROM pg_catalog.regexp_matches(pg_catalog.regexp_replace(p.prosrc,
+                        $$--[^\n]*|/[*].*?[*]/|'[^']*'$$, ' ', 'g'), $$@READ@$$, 'gi') AS m(m)
+                 CROSS JOIN LATERAL pg_catalog.parse_ident(m.m[1], false) AS i(parts)
+                 JOIN pg_catalog.pg_class c ON c.relkind IN ('r', 'p')
+                  AND c.relname = i.parts[pg_catalog.cardinality(i.parts)]
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  AND n.nspname NOT LIKE 'pg\_%%' AND n.nspname <> 'information_schema'
+                  AND (pg_catalog.cardinality(i.parts) = 1 OR n.nspname = i.parts[1])
+                ORDER BY 1)
+       ELSE '{}' END AS reads
 FROM pg_catalog.pg_rewrite w
 JOIN pg_catalog.pg_depend d
   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
@@ -328,12 +344,11 @@ LEFT JOIN pg_catalog.pg_depend x
 LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
 WHERE w.ev_class::int8 = ANY (%(rels)s::int8[])
 ORDER BY 2
-"""
+""".replace("@READ@", _READ)
 
 # pg_get_triggerdef takes no lock on the table, unless it has a WHEN condition to print: those come
 # with TRIGGERDEFS, together with what else needs locks.
 # A relation after a word that writes: what a function's text writes to, unless it is dynamic.
-_NAME = r'(?:"(?:[^"]|"")+"|[^\s"();,.]+)'
 WRITTEN = (
     r"\m(?:insert\s+into|update|delete\s+from|merge\s+into|truncate(?:\s+table)?)\s+"
     rf"(?:only\s+)?({_NAME}(?:\s*[.]\s*{_NAME})?)"

@@ -18,7 +18,8 @@ Diagnosis:
 
 Mitigation:
     For a helper: re-register the TVIEW, which derives its triggers anew and notes the time, then
-    refresh it. A backing view replaced past the extension is made again from the stored definition;
+    refresh it. A function that is not immutable any more has to be declared first, with the tables
+    that it reads. A backing view replaced past the extension is made again from the stored definition;
     to keep the new query, pass it to create_or_replace.
 """
 
@@ -27,10 +28,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from pgtv.catalog.dialects import registering
 from pgtv.catalog.model import Function, Relation, Tview
-from pgtv.checks.bindings import GENERATIONS, recreate_view, reregister, views_read
+from pgtv.checks import locking
+from pgtv.checks.bindings import (
+    GENERATIONS,
+    TIMEOUT,
+    argument,
+    recreate_view,
+    reregister,
+    views_read,
+)
 from pgtv.checks.declare import Check, Context, Provoke, once
-from pgtv.finding import Effect, Finding, Severity
+from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
@@ -64,11 +74,49 @@ def run(context: Context) -> Iterator[Finding]:
             ],
             remedy=recreate_view(context, tview, table, drop=backing.qualified)
             if backing and table and not _restored(context, tview, backing)
+            else _declare(context, tview, undeclared)
+            if (undeclared := _undeclared(tview, functions))
             else reregister(
                 context, tview, refresh=True, note="Ages are in transactions; pgtv verify tells "
                 "whether rows differ at all."
             ),
         )  # fmt: skip
+
+
+def _undeclared(tview: Tview, functions: list[Function]) -> list[Function]:
+    """Those for which the extension refuses to re-register the TVIEW."""
+    declared = {signature for signature, _ in tview.function_reads}
+    return [f for f in functions if f.volatility != "i" and f.signature not in declared]
+
+
+def _declare(context: Context, tview: Tview, functions: list[Function]) -> Remedy:
+    tables = sorted({t for f in functions for t in f.reads})
+    options = {k: v for k, v in tview.options.items() if v is not None}
+    options["function_reads"] = dict(options.get("function_reads") or {}) | {
+        f.signature: list(f.reads) for f in functions
+    }
+    policies = dict(options.get("uncascaded_tables") or {})
+    options["uncascaded_tables"] = policies | {
+        t: "full_refresh" for t in tables if t not in policies
+    }
+    names = ", ".join(f.signature for f in functions)
+    every = f"each write to {', '.join(tables)} then refreshes every row; " if tables else ""
+    return Remedy(
+        sql=(
+            TIMEOUT,
+            registering.replace(tview.label, tview.definition, options),
+            context.dialect.refresh(argument(tview)),
+        ),
+        role=f"owner of {tview.label}",
+        locks=(
+            *(f"SHARE ROW EXCLUSIVE on {t}" for t in tables),
+            *locking.of_refresh(context.snapshot, context.affected(tview.table_oid)),
+        ),
+        decide=f"{names} is not immutable any more: whether it reads {', '.join(tables) or 'no table'} "
+        f"alone, as its text says, is for you to judge ({every}making it immutable again is the "
+        "other way)",
+        note="Readers of the TVIEWs wait while it refreshes.",
+    )
 
 
 def _is_age(age: int | None) -> bool:
