@@ -121,7 +121,7 @@ def _take(snapshot: Snapshot, triggers: list[Trigger], seconds: float, reason: s
         locks=_locks(snapshot, tables),
         note="Writes go on and do not reach "
         + (", ".join(missed) or "any TVIEW")
-        + " until: pgtv triggers enable. Nothing enables them by itself."
+        + ". Only pgtv triggers enable ends it."
         + _still_failing(snapshot, triggers),
         tviews=missed,
         command="pgtv triggers enable --apply",
