@@ -21,9 +21,10 @@ from pgtv.errors import Exit, NotPossible
 from pgtv.graph.edges import Edges, edges
 from pgtv.rows import evaluate
 from pgtv.rows.barrier import wait_for_writers
-from pgtv.rows.merge import Merged, Pace, Writer, confined_writer, merge
+from pgtv.rows.merge import Merged, Pace, merge
 from pgtv.rows.merge_sql import Key
 from pgtv.rows.subject import Subject, subjects
+from pgtv.rows.writer import Writer, confined_writer
 from pgtv.rows.wrong import Listed, look, still_wrong
 from pgtv.session import Target, connect, translate
 

@@ -24,13 +24,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pgtv.catalog.dialects.base import ident
 from pgtv.rows import merge_sql, statements
 from pgtv.rows.barrier import wait_for_writers
 from pgtv.rows.batches import Batch, Keyed, Ranged, Size, Work, Wrong, together
 from pgtv.rows.merge_sql import Key
 from pgtv.rows.statements import CHANGED, EXTRA, KINDS, MISSING, Part
 from pgtv.rows.subject import Subject
+from pgtv.rows.writer import Writer, patience
 from pgtv.rows.wrong import Listed, wrong_rows
 from pgtv.session import retrying
 
@@ -77,17 +77,6 @@ class Merged:
 
 
 @dataclass(frozen=True)
-class Writer:
-    """A session that merges: its connection, and how it runs statements as the owner.
-
-    run: executes one statement as the TVIEW's owner and gives its rows of one text column.
-    """
-
-    connection: psycopg.Connection[Any]
-    run: Callable[[str], list[str]]
-
-
-@dataclass(frozen=True)
 class Pace:
     """How much at once.
 
@@ -131,6 +120,7 @@ def merge(
     pace = pace or Pace()
     result = Merged()
     size = Size(pace.longest, pace.batch)
+    bound = patience(writers[0].connection)
     rows: Sequence[Wrong] = listed.rows
     work: Work = (
         Ranged(*listed.bounds, max(subject.estimate, len(rows)), listed.kinds, size)
@@ -140,7 +130,7 @@ def merge(
     while result.rounds < ROUNDS and (rows or result.rounds == 0):
         result.rounds += 1
         wrong: list[Wrong] = []
-        while batches := _write_group(writers, subject, work, size, result, pace, on_batch):
+        while batches := _write_group(writers, subject, work, size, result, pace, bound, on_batch):
             before = time.monotonic()
             gids = barrier(writers[0], relations, pace.barrier_timeout)
             result.unknown += tuple(g for g in gids if g not in result.unknown)
@@ -162,6 +152,7 @@ def _write_group(
     size: Size,
     result: Merged,
     pace: Pace,
+    lock_timeout: int,
     on_batch: Callable[[Merged], None] | None,
 ) -> list[Batch]:
     """Write batches for some seconds, by all writers; gives those that were written."""
@@ -180,7 +171,7 @@ def _write_group(
                 if batch is None:
                     return
                 started = time.monotonic()
-                done = _write(writer, subject, batch, result.overwritten, pace.kept)
+                done = _write(writer, subject, batch, result.overwritten, pace, lock_timeout)
                 took = time.monotonic() - started
                 rows = done.written
                 size.learn(batch.asked, took)
@@ -242,16 +233,24 @@ def _add(result: Merged, done: _Done, took: float) -> None:
 
 
 def _write(
-    writer: Writer, subject: Subject, batch: Batch, overwritten: list[Overwritten], kept: int
+    writer: Writer,
+    subject: Subject,
+    batch: Batch,
+    overwritten: list[Overwritten],
+    pace: Pace,
+    lock_timeout: int,
 ) -> _Done:
     """One batch in one explicit transaction: queued refreshes of dependents flush at its COMMIT."""
+    import psycopg
+
     retries = 0
 
     def once() -> tuple[_Done, list[Overwritten]]:
         done, old = _Done(), list[Overwritten]()
         with writer.connection.transaction():
+            writer.connection.execute(f"SET LOCAL lock_timeout = {lock_timeout}".encode())
             writer.run(merge_sql.lock_rows(subject, batch.part))
-            room = kept - len(overwritten)
+            room = pace.kept - len(overwritten)
             if room > 0:
                 old = _before(writer, subject, batch.part, room)
             if EXTRA in batch.kinds:
@@ -266,7 +265,15 @@ def _write(
         nonlocal retries
         retries += 1
 
-    done, old = retrying(once, again)
+    deadline = time.monotonic() + pace.barrier_timeout
+    while True:
+        try:
+            done, old = retrying(once, again)
+            break
+        except psycopg.errors.LockNotAvailable:
+            # somebody has held these rows for seconds: as patient as at a barrier
+            if time.monotonic() > deadline:
+                raise
     done.retries = retries
     if done.written:
         overwritten += old
@@ -291,29 +298,3 @@ def _text(value: Any) -> str | None:
 
 def _count(rows: list[str]) -> int:
     return int(rows[0]) if rows else 0
-
-
-def confined_writer(
-    connection: psycopg.Connection[Any], owner: str, *, superuser_login: bool
-) -> Writer:
-    """Statements as the TVIEW's owner: by role where the login has no more rights, else through a
-    SECURITY DEFINER function of the owner in pg_temp, which planted code cannot leave."""
-    if not superuser_login:
-
-        def run(statement: str) -> list[str]:
-            return [r[0] for r in connection.execute(statement.encode())]
-
-        return Writer(connection, run)
-    name = "pg_temp.pgtv_write"
-    connection.execute(
-        f"CREATE OR REPLACE FUNCTION {name}(text) RETURNS SETOF text LANGUAGE plpgsql"
-        " SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
-        f" AS 'BEGIN RETURN QUERY EXECUTE $1; END'; ALTER FUNCTION {name}(text) OWNER TO"
-        f" {ident(owner)}".encode()
-    )
-
-    def confined(statement: str) -> list[str]:
-        query = f"SELECT x FROM {name}(%s) x"
-        return [r[0] for r in connection.execute(query.encode(), (statement,))]
-
-    return Writer(connection, confined)

@@ -16,8 +16,9 @@ from servers import Database, until
 from pgtv.graph.edges import edges
 from pgtv.rows import bring as bring_module
 from pgtv.rows.bring import Brought, End, bring, with_dependents
-from pgtv.rows.merge import Merged, Writer, barrier_of_writers, confined_writer, merge
+from pgtv.rows.merge import Merged, barrier_of_writers, merge
 from pgtv.rows.subject import Subject, subjects
+from pgtv.rows.writer import Writer, confined_writer
 from pgtv.rows.wrong import Listed, look
 from pgtv.session import connect
 

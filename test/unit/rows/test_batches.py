@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 from hypothesis import given
@@ -34,7 +35,7 @@ def test_ranges_cover_every_identity_once(
     assert nulls == Part(nulls=True)
     assert ranges[0].low is None, "what lies below the table's least key is covered"
     assert ranges[-1].high is None
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in itertools.pairwise(ranges):
         assert before.high == after.low
         assert before.high is not None
         assert before.low is None or before.low < before.high
@@ -77,10 +78,10 @@ def test_the_size_goes_towards_the_time_wanted_and_stays_within_bounds() -> None
 
 def test_batches_are_compared_together() -> None:
     work = Ranged(1, 100, 100, frozenset({CHANGED}), Size(0.25, 30))
-    batches = [b for b in iter(work.take, None)]
+    batches = list(iter(work.take, None))
     assert together(SUBJECT, batches) == [Part(), Part(nulls=True)]
     assert together(SUBJECT, batches[1:3]) == [Part(31, 91)]
     keyed = Keyed(SUBJECT, [(CHANGED, ("1",)), (CHANGED, ("2",))], Size(0.25, 1))
-    (part,) = together(SUBJECT, [b for b in iter(keyed.take, None)])
+    (part,) = together(SUBJECT, list(iter(keyed.take, None)))
     assert part.where
     assert '{"1","2"}' in part.where
