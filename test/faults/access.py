@@ -75,6 +75,25 @@ FAULTS = (
             WITH CHECK (true)""",
     ),
     Fault(
+        "tview-rls-two", "FORCE ROW LEVEL SECURITY on two tv_ tables, one embedding the other", 12,
+        (CUSTOMER, ORDER), FAILS,
+        """ALTER TABLE public.tv_customer ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+        ALTER TABLE "Sales Dept".tv_order ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY""",
+        sqlstate="42501",
+    ),
+    Fault(
+        "tview-owner-revoked", "The owner may not write its own tv_ table any more", 12, (CUSTOMER,),
+        FAILS, "REVOKE UPDATE, DELETE ON public.tv_customer FROM shop_owner", sqlstate="42501",
+    ),
+    Fault(
+        "tview-owner-all-revoked", "The owner has no privilege on a tv_ table that nothing reads", 12,
+        (STOCK,), FAILS, "REVOKE ALL ON public.tv_stock FROM shop_owner", sqlstate="42501",
+    ),
+    Fault(
+        "tview-owner-truncate", "The owner may not truncate its tv_ table: refreshes fail", 12,
+        (CUSTOMER,), RISK, "REVOKE TRUNCATE ON public.tv_customer FROM shop_owner",
+    ),
+    Fault(
         "public-writes-tview", "PUBLIC may write a tv_ table", 12, (CUSTOMER,), RISK,
         "GRANT INSERT, UPDATE, DELETE ON public.tv_customer TO PUBLIC",
     ),
@@ -179,6 +198,24 @@ FAULTS = (
         _DB.format("SET default_transaction_read_only = on"), sqlstate="25006", writer=WRITER,
     ),
     Fault(
+        "statement-timeout", "A role that writes may not take longer than a refresh takes", 12,
+        ANYWHERE, FAILS, _ROLE_DB.format("SET statement_timeout = 1"), sqlstate="57014",
+        writes=(f"RESET statement_timeout; UPDATE {_BASE} SET name = name || '.'",), writer=WRITER,
+    ),
+    Fault(
+        "transaction-timeout", "A role that writes is thrown out after a millisecond", 12,
+        ANYWHERE, FAILS, _ROLE_DB.format("SET transaction_timeout = 1"), sqlstate="25P04",
+        writes=(f"UPDATE {_BASE} SET name = name || '.'",), writer=WRITER,
+    ),
+    Fault(
+        "quoted-identifiers", "quote_all_identifiers is on: nothing can be re-registered", 6,
+        ANYWHERE, RISK, _DB.format("SET quote_all_identifiers = on"),
+    ),
+    Fault(
+        "queue-limit-role", "The queue limit of a role that writes is too small", 3, ANYWHERE, FAILS,
+        _ROLE_DB.format("SET pg_tviews.max_queue_size = 1"), writer=WRITER, sqlstate="54000",
+    ),
+    Fault(
         "publish-and-prepare", "publish_changes is on where transactions are prepared", 7,
         ANYWHERE, FAILS, _DB.format("SET pg_tviews.publish_changes = rows"),
         writes=(f"BEGIN; UPDATE {_BASE} SET name = 'two' WHERE pk_customer = 1;"
@@ -249,6 +286,20 @@ FAULTS = (
         """ALTER TABLE public.tv_customer REPLICA IDENTITY NOTHING;
         CREATE PUBLICATION every FOR ALL TABLES""",
         sqlstate="55000",
+    ),
+    Fault(
+        "published-columns", "A publication of a tv_ table leaves out its key", 11, (ORDER,), FAILS,
+        """CREATE PUBLICATION keyless FOR TABLE "Sales Dept".tv_order (id, fk_customer, data)""",
+        sqlstate="42P10",
+    ),
+    Fault(
+        "published-filter-index", "A filtered publication and a replica identity by another index", 11,
+        (ORDER,), FAILS,
+        """CREATE UNIQUE INDEX other ON "Sales Dept".tv_order (fk_customer, pk_order);
+        ALTER TABLE "Sales Dept".tv_order ALTER fk_customer SET NOT NULL;
+        ALTER TABLE "Sales Dept".tv_order REPLICA IDENTITY USING INDEX other;
+        CREATE PUBLICATION part FOR TABLE "Sales Dept".tv_order WHERE (id IS NOT NULL)""",
+        sqlstate="42P10",
     ),
     Fault(
         "published-row-filter", "A publication of a tv_ table filters by a column outside its key",

@@ -40,6 +40,7 @@ class Fault:
     undo: what it left outside its database.
     aged: seconds by which prepared transactions and sessions are made older in what doctor sees,
         because nobody can wait for hours.
+    unseen: why nothing in any catalog tells it, for what stays missed.
     again: whether the fault's own writes must work after the cure; False where they are the harm.
     """
 
@@ -57,6 +58,7 @@ class Fault:
     undo: str = ""
     aged: float = 0.0
     again: bool = True
+    unseen: str = ""
     majors: tuple[int, ...] = field(default=MAJORS)
 
 

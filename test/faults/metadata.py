@@ -133,6 +133,31 @@ FAULTS = (
         sqlstate="42P17",
     ),
     Fault(
+        "plan-embeds-other", "A plan embeds a TVIEW that the view does not read", 6, (CUSTOMER,), FAILS,
+        f"""{_META} plan = jsonb_set(plan, '{{embeds}}', (SELECT jsonb_agg(
+            jsonb_set(e, '{{entity}}', '"category"')) FROM tviews.pg_tview_meta,
+            jsonb_array_elements(plan->'embeds') e WHERE entity = 'order'))
+        WHERE entity = 'customer'""",
+        sqlstate="42703",
+    ),
+    Fault(
+        "catalog-rule", "A rewrite rule on the extension's catalog", 6, EVERY, RISK,
+        "CREATE RULE quiet AS ON UPDATE TO tviews.pg_tview_meta DO ALSO NOTHING",
+    ),
+    Fault(
+        "time-flag-cleared", "A TVIEW that reads the current time is not marked so", 6,
+        ("public.tv_today",), RISK,
+        f"{_META} time_dependent = false WHERE entity = 'today'",
+        setup="""SELECT tviews.pg_tviews_create('public.tv_today',
+            'SELECT c.pk_category AS pk_today, c.name, current_date AS day FROM public.tb_category c',
+            '{"time_refresh": "external"}')""",
+    ),
+    Fault(
+        "definition-other-value", "The stored definition compares with another value", 6, (SEARCH,),
+        RISK,
+        f"{_META} definition = definition || ' WHERE c.name <> ''nobody''' WHERE entity = 'search'",
+    ),
+    Fault(
         "oid-table-of-another", "A registration points at another TVIEW's table", 6, (CUSTOMER,),
         FAILS, f"{_META} table_oid = 'public.tv_category' WHERE entity = 'customer'",
     ),

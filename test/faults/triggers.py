@@ -221,6 +221,38 @@ FAULTS = (
         sqlstate="54001",
     ),
     Fault(
+        "trigger-inserts-again", "A user trigger inserts into its own table at each insert", 8,
+        (CUSTOMER, _BASE), FAILS,
+        f"""CREATE FUNCTION public.again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO {_BASE} (name, email) VALUES ('copy; of', NEW.email);
+        RETURN NEW; END $$;
+        CREATE TRIGGER again AFTER INSERT ON {_BASE} FOR EACH ROW EXECUTE FUNCTION public.again()""",
+        sqlstate="54001",
+    ),
+    Fault(
+        "statement-trigger-again", "A statement trigger runs a statement of its kind on its table", 8,
+        (CUSTOMER, _BASE), FAILS,
+        f"""CREATE FUNCTION public.again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        DELETE FROM {_BASE} WHERE name IS NULL; RETURN NULL; END $$;
+        CREATE TRIGGER again AFTER DELETE ON {_BASE}
+        FOR EACH STATEMENT EXECUTE FUNCTION public.again()""",
+        sqlstate="54001",
+    ),
+    Fault(
+        "triggers-in-a-ring", "Triggers of two tables write each other's, without end", 8,
+        (CUSTOMER, _BASE), FAILS,
+        f"""CREATE FUNCTION public.there() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE public.tb_category SET name = name WHERE pk_category = 1; RETURN NULL; END $$;
+        CREATE FUNCTION public.back() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE {_BASE} SET name = name WHERE pk_customer = 1; RETURN NULL; END $$;
+        CREATE TRIGGER there AFTER UPDATE ON {_BASE} FOR EACH ROW EXECUTE FUNCTION public.there();
+        CREATE TRIGGER back AFTER UPDATE ON public.tb_category
+        FOR EACH ROW EXECUTE FUNCTION public.back()""",
+        sqlstate="54001",
+        unseen="Whether the statement of one trigger finds a row that fires the other is decided by the"
+        " rows. Triggers that write each other's tables and end are ordinary.",
+    ),
+    Fault(
         "tview-trigger-swallows", "A BEFORE trigger on a tv_ table returns NULL", 8, (CUSTOMER,),
         WRONG,
         """CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql
