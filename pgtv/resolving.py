@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgtv import plan as plans
+from pgtv.catalog.dialects.base import ident
 from pgtv.errors import NotPossible, PgtvError
 from pgtv.repairs import dead_letters
 from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt, dumps, now
@@ -36,11 +37,14 @@ def apply(
     receipt: Receipt,
     path: Path,
     show: Callable[[str], None],
+    *,
+    keys: bool = True,
 ) -> None:
     """End the receipt's transactions, database by database, then bring the rows of their TVIEWs.
 
     One that cannot be ended keeps no other from it: see its error. looked: the snapshots of what is
-    ended, by database. show: told each statement before it runs. Raises UsageError when the receipt
+    ended, by database. show: told each statement before it runs. keys: rows that a
+    rollback gives up are looked for first, which reads tables. Raises UsageError when the receipt
     cannot be written; nothing was done then.
     """
     receipt.applied, receipt.outcome = True, "running"
@@ -53,7 +57,7 @@ def apply(
         for database in dict.fromkeys(e.transaction.database for e in receipt.endings):
             mine = [e for e in receipt.endings if e.transaction.database == database]
             there = target.in_database(database)
-            _in_database(there, looked.get(database), mine, receipt, save, show)
+            _in_database(there, looked.get(database) if keys else None, mine, receipt, save, show)
         failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
         receipt.outcome = "failed" if failed else "complete"
     except KeyboardInterrupt:
@@ -189,7 +193,7 @@ def _end(
             if ending.role and not connection.closed:
                 connection.execute("RESET ROLE")
                 if target.role:
-                    connection.execute(f"SET ROLE {_quoted(target.role)}".encode())
+                    connection.execute(f"SET ROLE {ident(target.role)}".encode())
     except psycopg.Error as e:
         if connection.closed:
             raise
@@ -251,17 +255,11 @@ def _role(connection: psycopg.Connection[Any], owner: str) -> str | None:
     if superuser or name == owner:
         return None
     if may_become:
-        return _quoted(owner)
+        return ident(owner)
     raise NotPossible(
         f"{name} may not end a transaction that {owner} prepared",
         f"log in with -U as {owner}, as a member of that role or as a superuser",
     )
-
-
-def _quoted(role: str) -> str:
-    from pgtv.catalog.dialects.base import ident
-
-    return ident(role)
 
 
 def _bring(

@@ -21,6 +21,10 @@ FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
     help="How to print it.",
 )  # fmt: skip
+NO_KEYS = click.option(
+    "--no-keys", is_flag=True,
+    help="Read no tables first: it ends at once, and no record says which rows it touched.",
+)  # fmt: skip
 GIDS = click.argument("gids", nargs=-1, required=True, metavar="GID...")
 
 
@@ -56,15 +60,21 @@ def commit(
 
 @click.command()
 @GIDS
+@NO_KEYS
 @acting
 def rollback(
-    target: Target, gids: tuple[str, ...], apply_: bool, receipt_path: Path | None, fmt: str
+    target: Target,
+    gids: tuple[str, ...],
+    no_keys: bool,
+    apply_: bool,
+    receipt_path: Path | None,
+    fmt: str,
 ) -> int:
     """Roll prepared transactions back by name, then verify and repair the TVIEWs that they touched.
 
     Shows what it would do; --apply does it. What a transaction wrote is lost.
     """
-    return _end(target, "rollback", gids, apply_, receipt_path, fmt)
+    return _end(target, "rollback", gids, apply_, receipt_path, fmt, keys=not no_keys)
 
 
 @click.command()
@@ -77,12 +87,14 @@ def rollback(
     "--all", "everything", is_flag=True,
     help="Also those that touch no TVIEW and no table that one reads.",
 )  # fmt: skip
+@NO_KEYS
 @acting
 def cleanup(
     target: Target,
     roll_back: bool,
     older_than: str,
     everything: bool,
+    no_keys: bool,
     apply_: bool,
     receipt_path: Path | None,
     fmt: str,
@@ -112,7 +124,7 @@ def cleanup(
         _print(receipt, fmt)
         click.echo("nothing to roll back", err=True)
         return Exit.HEALTHY
-    return _run(target, survey, receipt, apply_, receipt_path, fmt)
+    return _run(target, survey, receipt, apply_, receipt_path, fmt, keys=not no_keys)
 
 
 def survey_of(target: Target, source: Path | None, dead_letters: int = 0) -> Survey:
@@ -163,6 +175,8 @@ def _end(
     apply_: bool,
     receipt_path: Path | None,
     fmt: str,
+    *,
+    keys: bool = False,
 ) -> int:
     from pgtv.repairs.ending import plan
     from pgtv.repairs.twophase import named
@@ -173,7 +187,9 @@ def _end(
     chosen = named_in(survey, tuple(there))
     server = survey.snapshot.server
     receipt = plan(action, chosen, by=server.user, system_identifier=server.system_identifier)
-    code = _run(target, survey, receipt, apply_, receipt_path, fmt) if chosen else Exit.HEALTHY
+    code: int = Exit.HEALTHY
+    if chosen:
+        code = _run(target, survey, receipt, apply_, receipt_path, fmt, keys=keys)
     for gid in absent:  # no error: its coordinator may have been faster than the person
         click.echo(": ".join(_missing(survey, gid)), err=True)
     return code if code or not absent else Exit.WARNING
@@ -186,10 +202,12 @@ def _run(
     apply_: bool,
     path: Path | None,
     fmt: str,
+    *,
+    keys: bool,
 ) -> int:
     """Show what is planned, or do it and tell how it went."""
     from pgtv.repairs.ending import exit_code
-    from pgtv.reports.twophase import applied
+    from pgtv.reports.ending import applied
     from pgtv.resolving import apply
 
     _only_known(survey, receipt)
@@ -199,7 +217,11 @@ def _run(
         return Exit.WARNING
     where = path or _receipt_path(receipt)
     click.echo(f"receipt: {where}", err=True)
-    apply(target, survey.looked, receipt, where, lambda line: click.echo(line, err=fmt == "json"))
+
+    def show(line: str) -> None:
+        click.echo(line, err=fmt == "json")
+
+    apply(target, survey.looked, receipt, where, show, keys=keys)
     if fmt == "json":
         _print(receipt, fmt)
     else:
@@ -210,9 +232,10 @@ def _run(
 
 
 def _print(receipt: Receipt, fmt: str) -> None:
-    from pgtv.reports import twophase as report
+    from pgtv.reports.ending import planned
+    from pgtv.reports.twophase import as_json
 
-    click.echo(report.as_json(receipt) if fmt == "json" else report.planned(receipt), nl=False)
+    click.echo(as_json(receipt) if fmt == "json" else planned(receipt), nl=False)
 
 
 def _hints(receipt: Receipt) -> None:

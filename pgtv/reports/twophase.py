@@ -6,23 +6,23 @@ import json
 import re
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from pgtv import __version__
 from pgtv.checks.resolving import age
 from pgtv.errors import Exit
 from pgtv.finding import Severity
-from pgtv.pasted import connect_line
 from pgtv.repairs.dead_letters import DeadLetter
-from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt
+from pgtv.repairs.ending import Receipt
 from pgtv.repairs.pending import Pending, Queued
 from pgtv.repairs.survey import Survey
 from pgtv.repairs.twophase import Keys, Transaction
-from pgtv.reports.layout import one_line, plural, printable, status
+from pgtv.reports.layout import one_line, plural, status
 
 SCHEMA = "pgtv.2pc/1"
 _LABEL = 10
+_TABLES = 20
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SPACE = "\ue000"  # stands for a space that no line ends at
 _SHOWN = 10  # names, keys, sessions or rows of one kind on a screen
@@ -30,7 +30,8 @@ _SHOWN = 10  # names, keys, sessions or rows of one kind on a screen
 
 @dataclass(frozen=True)
 class Listing:
-    """What `pgtv 2pc list` and `show` say. places: max_prepared_transactions."""
+    """What `pgtv 2pc list` and `show` say. places: max_prepared_transactions. not_seen: what is missing
+    here, and what the login needs to see it."""
 
     status: str
     exit_code: int
@@ -43,6 +44,7 @@ class Listing:
     transactions: tuple[Transaction, ...]
     pending: tuple[Pending, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
+    not_seen: tuple[str, ...] = ()
     pgtv_version: str = __version__
     schema: str = SCHEMA
 
@@ -53,8 +55,16 @@ def listing(survey: Survey, transactions: Iterable[Transaction], exit: Exit) -> 
     return Listing(
         status(exit), int(exit), survey.snapshot.taken_at, server.database, server.host,
         server.port, server.in_recovery, server.max_prepared_transactions, tuple(transactions),
-        tuple(survey.pending), tuple(survey.dead_letters),
+        tuple(survey.pending), tuple(survey.dead_letters), tuple(_not_seen(survey)),
     )  # fmt: skip
+
+
+def _not_seen(survey: Survey) -> Iterator[str]:
+    for name, snapshot in survey.looked.items():
+        for gap in snapshot.gaps:
+            if gap.section in ("prepared", "locks", "sessions"):
+                needs = f" (needs {', '.join(gap.needs)})" if gap.needs else ""
+                yield f"{gap.section} in {name}: {gap.reason}{needs}"
 
 
 def as_json(document: Listing | Receipt) -> str:
@@ -70,13 +80,15 @@ def summary(document: Listing, width: int = 100) -> str:
         lines += ["", *_queue(queue, width)]
     if document.dead_letters:
         lines += ["", "ENDED by pgtv, newest first", *_dead(document.dead_letters, width)]
+    for text in document.not_seen if document.transactions else ():
+        lines += _wrap("not seen", text, width)
     return "".join(f"{line}\n" for line in lines)
 
 
 def quiet(document: Listing) -> str:
     """One line each, for grep."""
     return "".join(
-        one_line(f"{t.severity.upper():9} {t.gid}: {_who(t)}; {_what(t)}") + "\n"
+        one_line(f"{t.severity.upper():9} {t.gid}: {who(t)}; {what(t)}") + "\n"
         for t in document.transactions
         if t.severity != Severity.INFO
     )
@@ -94,18 +106,18 @@ def _head(document: Listing) -> str:
 
 
 def _brief(one: Transaction, width: int) -> Iterator[str]:
-    yield from _wrap("", _who(one), width)
-    yield from _wrap("", _what(one), width)
+    yield from _wrap("", who(one), width)
+    yield from _wrap("", what(one), width)
     if one.coordinator:
         yield from _wrap("", f"looks like {one.coordinator}", width)
 
 
-def _who(one: Transaction) -> str:
+def who(one: Transaction) -> str:
     text = f"prepared {age(one.age_seconds)} ago by {one.owner} in {one.database}"
     return f"{text}, {plural(one.xid_age, 'transaction')} since"
 
 
-def _what(one: Transaction) -> str:
+def what(one: Transaction) -> str:
     if not one.looked:
         return f"what it holds is not known: {one.reason}"
     parts = []
@@ -130,7 +142,7 @@ def _what(one: Transaction) -> str:
 def detail(one: Transaction, connection: str = "", width: int = 100, *, acts: bool = True) -> str:
     """`show`: all that is known, and the two statements; `acts`: pgtv can run them."""
     lines = [f"{one.severity.upper():9} {one_line(one.gid)}"]
-    lines += _wrap("", f"{_who(one)} ({one.prepared_at})", width)
+    lines += _wrap("", f"{who(one)} ({one.prepared_at})", width)
     if one.coordinator:
         lines += _wrap("looks like", one.coordinator, width)
     held = "nothing seen is older" if one.oldest else "something older holds it back further"
@@ -144,10 +156,11 @@ def detail(one: Transaction, connection: str = "", width: int = 100, *, acts: bo
     if one.unlogged:
         why = "after a crash and COMMIT PREPARED its rows are missing there, until repaired"
         lines += _wrap("UNLOGGED", f"{', '.join(one.unlogged)}: {why}", width)
-    for i, held_table in enumerate(one.holds):
+    for i, held_table in enumerate(one.holds[:_TABLES]):
         about = {True: " (a TVIEW)", False: "", None: " (no TVIEW's)"}[held_table.tview]
         label = "" if i else "holds"
         lines += _wrap(label, f"{held_table.mode} on {held_table.relation}{about}", width)
+    lines += _more(one.holds, width)
     if one.tviews:
         lines += _wrap("reaches", ", ".join(one.tviews), width)
     lines += _keys(one, width)
@@ -168,10 +181,17 @@ def _keys(one: Transaction, width: int) -> Iterator[str]:
         if one.locked_values:
             yield from _wrap("keys", f"it locks {plural(one.locked_values, 'single value')}", width)
         return
-    label = "keys"
-    for table in one.keys:
-        yield from _wrap(label, f"{table.relation}: {_key_text(table)}", width)
-        label = ""
+    told = [(k.relation, text) for k in one.keys if (text := _key_text(k))]
+    for i, (relation, text) in enumerate(told[:_TABLES]):
+        yield from _wrap("" if i else "keys", f"{relation}: {text}", width)
+    yield from _more(told, width)
+    if one.keys and not told:
+        yield from _wrap("keys", "no row that others can see", width)
+
+
+def _more(tables: Sequence[object], width: int) -> list[str]:
+    more = len(tables) - _TABLES
+    return _wrap("", f"and {more} more tables (--format json has all)", width) if more > 0 else []
 
 
 def _key_text(table: Keys) -> str:
@@ -195,7 +215,7 @@ def _key_text(table: Keys) -> str:
         parts.append("it locked more values than are told apart: rows that it creates are not seen")
     elif table.unseen:
         parts.append(f"at most {table.unseen} more keys cannot be seen")
-    return "; ".join(parts) or "no row that others can see"
+    return "; ".join(parts)
 
 
 def _statements(one: Transaction, connection: str, width: int, acts: bool) -> Iterator[str]:
@@ -250,57 +270,6 @@ def _dead(letters: Iterable[DeadLetter], width: int) -> Iterator[str]:
     for one in letters:
         text = f"{one.gid}: {one.outcome} {one.ended_at} by {one.ended_by} in {one.database}"
         yield from _wrap("", text, width)
-
-
-def planned(receipt: Receipt) -> str:
-    """A dry run: a script for psql, and what pgtv does besides."""
-    lines = []
-    for database, endings in _by_database(receipt):
-        lines += [connect_line(database)]
-        for ending in endings:
-            one = ending.transaction
-            lines += [f"-- {one_line(_who(one))}", f"-- {one_line(_what(one))}", ending.statement]
-        touched = sorted({label for e in endings for label in e.transaction.tviews})
-        if touched:
-            names = " ".join(shlex.quote(t) for t in touched)
-            lines.append(one_line(f"-- then verify and repair: pgtv refresh {names} --apply"))
-    lines += [one_line(f"-- left alone: {x.gid} in {x.database}: {x.why}") for x in receipt.left]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _by_database(receipt: Receipt) -> Iterator[tuple[str, list[Ending]]]:
-    for database in dict.fromkeys(e.transaction.database for e in receipt.endings):
-        yield database, [e for e in receipt.endings if e.transaction.database == database]
-
-
-def applied(receipt: Receipt) -> Iterator[str]:
-    """What was done, a line each."""
-    for ending in receipt.endings:
-        yield f"{ending.outcome:10} {one_line(ending.transaction.gid)}: {_end_text(ending)}"
-    for row in receipt.rows:
-        yield f"{row.end:10} {one_line(_row_text(row))}"
-
-
-def _end_text(ending: Ending) -> str:
-    if ending.outcome is Outcome.DONE:
-        return str(ending.ended)
-    if ending.outcome is Outcome.GONE:
-        if ending.ended == ENDED[ending.action]:
-            return f"somebody else was faster: {ending.ended}, as you wanted"
-        if ending.ended:
-            return f"somebody else was faster: {ending.ended}"
-        return "somebody else was faster; how it ended the server no longer knows"
-    return one_line(printable(ending.error or "not attempted"))
-
-
-def _row_text(row: Brought) -> str:
-    text = row.tview
-    if row.differing:
-        text += (
-            f": {plural(row.differing, 'row')} differed, {row.inserted} inserted,"
-            f" {row.updated} changed, {row.deleted} deleted"
-        )
-    return text + (f": {row.reason}" if row.reason else "")
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -82,8 +82,8 @@ def waiting(shop: Database, *statements: str) -> Iterator[list[int]]:
             session.close()
 
 
-def test_nothing_is_there(shop: Database, root: Path) -> None:
-    document = listed(shop, exit=0)
+def test_nothing_is_there(shop18: Database, root: Path) -> None:
+    document = listed(shop18, exit=0)
     schema = json.loads((root / "schemas/pgtv.2pc.1.json").read_text())
     document.pop("by")
     jsonschema.validate(document, schema)
@@ -229,16 +229,16 @@ def test_rows_of_partitions(shop18: Database) -> None:
     assert keys["public.tv_stock"]["changed"] == 1
 
 
-def test_a_snapshot_file_is_enough_to_look(shop: Database, tmp_path: Path) -> None:
-    prepare(shop, "in the file")
+def test_a_snapshot_file_is_enough_to_look(shop18: Database, tmp_path: Path) -> None:
+    prepare(shop18, "in the file")
     file = tmp_path / "s.json"
-    assert shop.pgtv("snapshot", "save", str(file)).returncode == 0
-    shop.sql("ROLLBACK PREPARED 'in the file'")
-    document = listed(shop, "list", "--from", str(file))
+    assert shop18.pgtv("snapshot", "save", str(file)).returncode == 0
+    shop18.sql("ROLLBACK PREPARED 'in the file'")
+    document = listed(shop18, "list", "--from", str(file))
     assert "public.tv_customer" in document["by"]["in the file"]["tviews"]
-    shown = listed(shop, "show", "in the file", "--from", str(file))["by"]["in the file"]
+    shown = listed(shop18, "show", "in the file", "--from", str(file))["by"]["in the file"]
     assert shown["keys"] is None and shown["locked_values"] > 0
-    assert shop.pgtv("2pc", "list", "--ended", "--from", str(file)).returncode == 3
+    assert shop18.pgtv("2pc", "list", "--ended", "--from", str(file)).returncode == 3
 
 
 def test_every_database_of_the_cluster_is_looked_into(shop: Database, tmp_path: Path) -> None:

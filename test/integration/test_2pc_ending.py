@@ -79,14 +79,14 @@ def test_by_name_shown_first_then_done(
     assert again.returncode == 1 and "it has ended, or is spelled differently" in again.stderr
 
 
-def test_what_is_printed_runs_in_psql_anywhere(shop: Database) -> None:
-    gid = f"it's \\ {shop.name} \n 🙂"
-    prepare(shop, gid)
-    script = Database(shop.server, "postgres").pgtv(
+def test_what_is_printed_runs_in_psql_anywhere(shop18: Database) -> None:
+    gid = f"it's \\ {shop18.name} \n 🙂"
+    prepare(shop18, gid)
+    script = Database(shop18.server, "postgres").pgtv(
         "2pc", "cleanup", "--rollback", "--older-than", "0s"
     )
-    Database(shop.server, "postgres").sql(script.stdout)
-    assert not gids(shop) and name(shop) == "Customer 7"
+    Database(shop18.server, "postgres").sql(script.stdout)
+    assert not gids(shop18) and name(shop18) == "Customer 7"
 
 
 def test_json_is_the_receipt(shop18: Database, root: Path, tmp_path: Path) -> None:
@@ -122,12 +122,12 @@ def test_cleanup_takes_only_what_it_may(shop18: Database) -> None:
     assert gids(shop18) == {"pg_gid_16400_777"}, "one that recovers by itself is ended by name only"
 
 
-def test_a_dead_letter_keeps_what_was_rolled_back(shop: Database) -> None:
-    assert shop.pgtv("init", "--apply").returncode == 0
-    prepare(shop, "lost")
-    done = shop.pgtv("2pc", "cleanup", "--rollback", "--older-than", "0s", "--apply")
+def test_a_dead_letter_keeps_what_was_rolled_back(shop18: Database) -> None:
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    prepare(shop18, "lost")
+    done = shop18.pgtv("2pc", "cleanup", "--rollback", "--older-than", "0s", "--apply")
     assert done.returncode == 0 and "only record" not in done.stderr, done.stderr
-    with shop.connect() as connection:
+    with shop18.connect() as connection:
         row = connection.execute(
             "SELECT gid, owner::text, database_name::text, outcome, ended_by::text, tviews, detail,"
             " system_identifier = (SELECT system_identifier::text FROM pg_control_system()),"
@@ -135,11 +135,19 @@ def test_a_dead_letter_keeps_what_was_rolled_back(shop: Database) -> None:
             " FROM pgtv.dead_letter"
         ).fetchone()
     assert row
-    assert row[:5] == ("lost", "postgres", shop.name, "rolled back", "postgres")
+    assert row[:5] == ("lost", "postgres", shop18.name, "rolled back", "postgres")
     assert "public.tv_customer" in row[5] and row[7:] == (True, True)
     keys = {k["relation"]: k["keys"] for k in row[6]["keys"]}
     assert keys["public.tb_customer"] == [["7"]]
-    assert "lost: rolled back" in shop.pgtv("2pc", "list", "--ended").stdout
+    assert "lost: rolled back" in shop18.pgtv("2pc", "list", "--ended").stdout
+
+
+def test_at_once_without_reading_tables(shop18: Database, tmp_path: Path) -> None:
+    prepare(shop18, "quick")
+    file = tmp_path / "r.json"
+    args = ("2pc", "rollback", "quick", "--no-keys", "--apply", "--receipt", str(file))
+    assert shop18.pgtv(*args).returncode == 0
+    assert json.loads(file.read_text())["endings"][0]["transaction"]["keys"] is None
 
 
 DIE = """
@@ -191,7 +199,7 @@ def test_its_coordinator_was_faster(
     shop: Database, tmp_path: Path, faster: str, ended: str, code: int
 ) -> None:
     from pgtv.repairs.ending import exit_code
-    from pgtv.reports.twophase import applied
+    from pgtv.reports.ending import applied
 
     prepare(shop, "raced")
     found, receipt = seen(shop, "raced")
@@ -206,20 +214,20 @@ def test_its_coordinator_was_faster(
     assert {r.end for r in receipt.rows} == {"equal"}, "its TVIEWs are looked at all the same"
 
 
-def test_ended_by_somebody_else_in_the_last_moment(shop: Database, tmp_path: Path) -> None:
+def test_ended_by_somebody_else_in_the_last_moment(shop18: Database, tmp_path: Path) -> None:
     """After the name was looked up again: the server's own error tells, and it is no error."""
-    assert shop.pgtv("init", "--apply").returncode == 0
-    prepare(shop, "late")
-    found, receipt = seen(shop, "late")
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    prepare(shop18, "late")
+    found, receipt = seen(shop18, "late")
 
     def show(line: str) -> None:
         if line.startswith("ROLLBACK PREPARED"):
-            shop.sql("COMMIT PREPARED 'late'")
+            shop18.sql("COMMIT PREPARED 'late'")
 
-    apply(shop.target(), found.looked, receipt, tmp_path / "r.json", show)
+    apply(shop18.target(), found.looked, receipt, tmp_path / "r.json", show)
     (ending,) = receipt.endings
     assert (ending.outcome, ending.ended, ending.error) == (Outcome.GONE, "committed", None)
-    assert letters(shop) == [("late", "committed")] and receipt.outcome == "complete"
+    assert letters(shop18) == [("late", "committed")] and receipt.outcome == "complete"
 
 
 def test_a_lost_connection_leaves_it_open_how_it_ended(shop18: Database, tmp_path: Path) -> None:
@@ -280,14 +288,14 @@ def test_a_database_of_any_name_is_reached(shop18: Database, tmp_path: Path) -> 
 
 
 def test_another_transaction_under_the_same_name_is_not_touched(
-    shop: Database, tmp_path: Path
+    shop18: Database, tmp_path: Path
 ) -> None:
-    prepare(shop, "name")
-    found, receipt = seen(shop, "name")
-    shop.sql("COMMIT PREPARED 'name'")
-    prepare(shop, "name", "UPDATE public.tb_customer SET name = 'young' WHERE pk_customer = 8")
-    apply(shop.target(), found.looked, receipt, tmp_path / "r.json", lambda _: None)
-    assert receipt.endings[0].outcome is Outcome.GONE and gids(shop) == {"name"}
+    prepare(shop18, "name")
+    found, receipt = seen(shop18, "name")
+    shop18.sql("COMMIT PREPARED 'name'")
+    prepare(shop18, "name", "UPDATE public.tb_customer SET name = 'young' WHERE pk_customer = 8")
+    apply(shop18.target(), found.looked, receipt, tmp_path / "r.json", lambda _: None)
+    assert receipt.endings[0].outcome is Outcome.GONE and gids(shop18) == {"name"}
 
 
 @pytest.fixture
@@ -318,6 +326,9 @@ def test_who_may_end_it(shop: Database, roles: list[str], tmp_path: Path) -> Non
     file = str(tmp_path / "r.json")
     listing = shop.pgtv("2pc", "list", user=monitor)
     assert listing.returncode == 0 and f"by {writer}" in listing.stdout, listing.stderr
+    assert "not seen" not in listing.stdout
+    half_blind = shop.pgtv("2pc", "list", user=writer).stdout
+    assert "other roles' sessions are hidden (needs pg_monitor)" in " ".join(half_blind.split())
     keys = shop.pgtv("2pc", "show", "a", user=monitor)
     assert "permission denied" in keys.stdout, "which rows needs SELECT"
     refused = shop.pgtv("2pc", "rollback", "a", "--apply", "--receipt", file, user=monitor)

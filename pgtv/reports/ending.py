@@ -1,0 +1,62 @@
+"""What ending prepared transactions would do and did, for people."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from pgtv.pasted import connect_line
+from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt
+from pgtv.reports.layout import one_line, plural, printable
+from pgtv.reports.twophase import what, who
+
+
+def planned(receipt: Receipt) -> str:
+    """A dry run: a script for psql, and what pgtv does besides."""
+    lines = []
+    for database, endings in _by_database(receipt):
+        lines += [connect_line(database)]
+        for ending in endings:
+            one = ending.transaction
+            lines += [f"-- {one_line(who(one))}", f"-- {one_line(what(one))}", ending.statement]
+        touched = sorted({label for e in endings for label in e.transaction.tviews})
+        if touched:
+            names = " ".join(shlex.quote(t) for t in touched)
+            lines.append(one_line(f"-- then verify and repair: pgtv refresh {names} --apply"))
+    lines += [one_line(f"-- left alone: {x.gid} in {x.database}: {x.why}") for x in receipt.left]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _by_database(receipt: Receipt) -> Iterator[tuple[str, list[Ending]]]:
+    for database in dict.fromkeys(e.transaction.database for e in receipt.endings):
+        yield database, [e for e in receipt.endings if e.transaction.database == database]
+
+
+def applied(receipt: Receipt) -> Iterator[str]:
+    """What was done, a line each."""
+    for ending in receipt.endings:
+        yield f"{ending.outcome:10} {one_line(ending.transaction.gid)}: {_end_text(ending)}"
+    for row in receipt.rows:
+        yield f"{row.end:10} {one_line(_row_text(row))}"
+
+
+def _end_text(ending: Ending) -> str:
+    if ending.outcome is Outcome.DONE:
+        return str(ending.ended)
+    if ending.outcome is Outcome.GONE:
+        if ending.ended == ENDED[ending.action]:
+            return f"somebody else was faster: {ending.ended}, as you wanted"
+        if ending.ended:
+            return f"somebody else was faster: {ending.ended}"
+        return "somebody else was faster; how it ended the server no longer knows"
+    return one_line(printable(ending.error or "not attempted"))
+
+
+def _row_text(row: Brought) -> str:
+    text = row.tview
+    if row.differing:
+        text += (
+            f": {plural(row.differing, 'row')} differed, {row.inserted} inserted,"
+            f" {row.updated} changed, {row.deleted} deleted"
+        )
+    return text + (f": {row.reason}" if row.reason else "")
