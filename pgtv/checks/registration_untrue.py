@@ -113,7 +113,14 @@ CHECK = Check(
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "relations", "reads", "indexes"),
-    consequence_of=("view-mismatch", "table-mismatch", "changed-since", "reads-disagree"),
+    consequence_of=(
+        "view-mismatch",
+        "table-mismatch",
+        "changed-since",
+        "reads-disagree",
+        "lookup-index",
+        "unique-key",
+    ),
     generations=("current",),
     provoke=Provoke(
         near_miss="ALTER INDEX public.idx_tv_customer_id RENAME TO other;"
