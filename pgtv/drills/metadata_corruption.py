@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.scene import Scene
 from pgtv.drills.steps import repair, then_write
 
 _WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"
@@ -17,6 +21,37 @@ TABLE_NOWHERE = Break(
 VIEW_GONE = Break("DROP VIEW tviews.public__tv_customer CASCADE")
 ALL_GONE = Break("DELETE FROM tviews.pg_tview_meta")
 DEFINITION_LOST = Break("UPDATE tviews.pg_tview_meta SET definition = '' WHERE entity = 'customer'")
+
+
+DEFINITION_GONE = Break(
+    "DROP VIEW tviews.public__tv_customer CASCADE;"
+    " DELETE FROM tviews.pg_tview_meta WHERE entity = 'customer'"
+)
+EXTENSION_GONE = Break("DROP EXTENSION pg_tviews CASCADE")
+
+
+def with_snapshot(how: Break, *writes: str) -> Callable[[Scene], None]:
+    """A snapshot was saved in better days; then what it holds is lost from the database."""
+
+    def inject(scene: Scene) -> None:
+        file = str(Path(scene.folder()) / "good.json")
+        code, said = scene.pgtv("snapshot", "save", file)
+        assert code == 0, said
+        scene.remembered["snapshot"] = file
+        then_write(how, *writes)(scene)
+
+    return inject
+
+
+def from_snapshot(scene: Scene) -> None:
+    """Registrations from the snapshot; then the rows that were missed."""
+    scene.do("repair", "metadata", "--from", scene.remembered["snapshot"], "--apply", ok=(0, 1))
+    scene.do("refresh", "--apply")
+
+
+def attach(scene: Scene) -> None:
+    """The extension, every registration and every trigger back; rows are compared."""
+    scene.do("upgrade", "attach", "--from", scene.remembered["snapshot"], "--apply")
 
 
 MODE = Mode(
@@ -53,6 +88,16 @@ MODE = Mode(
             "definition-lost", "The stored definition is empty",
             DEFINITION_LOST,
             Sees(findings=("definition-disagrees",)),
+        ),
+        Variant(
+            "definition-gone", "Registration and backing view are gone: nobody knows the definition",
+            with_snapshot(DEFINITION_GONE, _WRITE),
+            Sees(findings=("registration-missing",)), from_snapshot,
+        ),
+        Variant(
+            "extension-gone", "DROP EXTENSION … CASCADE: TVIEWs stay as tables, never updated again",
+            with_snapshot(EXTENSION_GONE, _WRITE),
+            Sees(findings=("extension-missing",)), attach,
         ),
         Variant(
             "all-gone", "Every registration is deleted",

@@ -58,9 +58,8 @@ def decided_to_commit(scene: Scene) -> None:
 
 
 def commit(scene: Scene) -> None:
-    """As the coordinator decided; then the refresh that doctor's note asks for."""
-    scene.paste("COMMIT PREPARED 'drill';")
-    scene.do("refresh", "public.tv_search", "--apply")
+    """As the coordinator decided: pgtv commits, and repairs the TVIEWs that it touched."""
+    scene.do("2pc", "commit", "drill", "--apply")
 
 
 def prepared_while_suspended(scene: Scene) -> None:

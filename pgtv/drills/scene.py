@@ -304,10 +304,10 @@ class Scene:
         """A command of pgtv as documented. Raises ClusterError when it exits otherwise than `ok`."""
         self.steps.append(f"pgtv {' '.join(args)}")
         more: list[str] = []
-        with tempfile.TemporaryDirectory(prefix="pgtv-") as folder:
-            if args[0] == "repair" and "--apply" in args:
-                more = ["--receipt", str(Path(folder) / "receipt.json")]
-            code, said = self.pgtv(*args, *more)
+        if args[0] in ("repair", "upgrade", "triggers", "2pc") and "--apply" in args:
+            # else it would be written to the caller's directory
+            more = ["--receipt", str(Path(self.folder()) / "receipt.json")]
+        code, said = self.pgtv(*args, *more)
         if code not in ok:
             raise ClusterError(f"pgtv {' '.join(args)} exited {code}: {said[-800:]}")
         return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.scene import Scene
 from pgtv.drills.steps import repair, then_write
 
 _BASE = "public.tb_customer"
@@ -37,6 +38,24 @@ HANDLER = Break(
 _DRIFTED = Sees(findings=("drift:public.tv_customer",), verify=True)
 
 
+def leased(scene: Scene) -> None:
+    """Triggers are disabled for a load by a lease, which outlives its time; writes are missed."""
+    scene.commit_marker()
+    for args in (
+        ("init", "--apply"),
+        ("triggers", "disable", "tv_customer", "--for", "1s", "--reason", "drill", "--apply",
+         "--receipt", f"{scene.folder()}/receipt.json"),
+    ):  # fmt: skip
+        code, said = scene.pgtv(*args)
+        assert code == 0, said
+    scene.try_(_WRITE)
+
+
+def end_lease(scene: Scene) -> None:
+    """Every state as it was before the lease, and the rows that were missed."""
+    scene.do("triggers", "enable", "--apply")
+
+
 MODE = Mode(
     8, "triggers", "Triggers disabled, dropped or bypassed", "extension-failures/test-triggers",
     (
@@ -50,6 +69,11 @@ MODE = Mode(
             then_write(DROPPED, _WRITE),
             Sees(findings=(f"trigger-missing:{_BASE}", "drift:public.tv_customer"), verify=True),
             repair,
+        ),
+        Variant(
+            "lease", "A lease of disabled triggers has run out and nobody enabled them",
+            leased, Sees(findings=("trigger-lease", "drift:public.tv_customer"), verify=True),
+            end_lease,
         ),
         Variant(
             "bulk-load", "Triggers are disabled, rows are loaded, triggers are enabled again",

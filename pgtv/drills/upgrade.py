@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -83,20 +82,16 @@ def major_fails(scene: Scene) -> None:
 
 def detach_and_attach(scene: Scene) -> None:
     """Registrations saved, extension away, pg_upgrade, extension and registrations back."""
-    with tempfile.TemporaryDirectory(prefix="pgtv-") as folder:
-        file = str(Path(folder) / "shop.json")
-        old = cast("Server", scene.server)
-        receipt = ("--receipt", str(Path(folder) / "receipt.json"))
-        scene.do("upgrade", "detach", "--snapshot", file, "--apply", *receipt)
-        template = scene.template
-        old.drop_database(template)  # it has the extension too, and is not what is rehearsed
-        scene.steps.append(f"pg_upgrade to PostgreSQL {NEW_MAJOR}")
-        scene.server = _upgraded(old)
-        scene.more_servers.append(scene.server)
-        scene.server.start()
-        receipt = ("--receipt", str(Path(folder) / "receipt-2.json"))
-        scene.do("upgrade", "attach", "--from", file, "--apply", *receipt)
-        scene.sql("VACUUM ANALYZE")
+    file = str(Path(scene.folder()) / "shop.json")
+    old = cast("Server", scene.server)
+    scene.do("upgrade", "detach", "--snapshot", file, "--apply")
+    old.drop_database(scene.template)  # it has the extension too, and is not what is rehearsed
+    scene.steps.append(f"pg_upgrade to PostgreSQL {NEW_MAJOR}")
+    scene.server = _upgraded(old)
+    scene.more_servers.append(scene.server)
+    scene.server.start()
+    scene.do("upgrade", "attach", "--from", file, "--apply")
+    scene.sql("VACUUM ANALYZE")
 
 
 def _upgraded(old: Server, *options: str) -> Server:
