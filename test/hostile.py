@@ -84,13 +84,16 @@ class Writers:
 
     def __init__(self, server: Server, database: str, rows: int, seed: int, count: int = 4) -> None:
         self.server, self.database, self.rows = server, database, rows
-        self.users = max(rows // 100, 10)
+        self.users, self.seed = max(rows // 100, 10), seed
         self.stop = threading.Event()
         self.done = 0
         self.states: Counter[str] = Counter()
         self._turn = threading.Lock()
+        self._failures: list[Exception] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(random.Random(f"{seed}/{i}"), i), daemon=True)
+            threading.Thread(
+                target=self._guarded, args=(random.Random(f"{seed}/{i}"), i), daemon=True
+            )
             for i in range(count)
         ]
 
@@ -104,6 +107,13 @@ class Writers:
         for thread in self._threads:
             thread.join(60)
             assert not thread.is_alive()
+        assert not self._failures, self._failures
+
+    def _guarded(self, dice: random.Random, number: int) -> None:
+        try:
+            self._run(dice, number)
+        except Exception as e:
+            self._failures.append(e)
 
     def _run(self, dice: random.Random, number: int) -> None:
         fresh = 10_000_000_000 + number * 1_000_000_000  # keys that no other writer makes
@@ -118,14 +128,27 @@ class Writers:
                             self._write(connection, dice, fresh)
                         if dice.random() < 0.05:
                             raise psycopg.Rollback
+                        if dice.random() < 0.3:  # computed, and not yet committed: what races need
+                            self.stop.wait(dice.uniform(0.005, 0.06))
                 except psycopg.Error as e:
                     with self._turn:
                         self.states[e.sqlstate or "?"] += 1
                 with self._turn:
                     self.done += 1
 
+    def _post(self, dice: random.Random) -> int:
+        """Mostly one of the rows that DRIFT changed or took away: those are being merged."""
+        kind = dice.random()
+        if kind < 0.3:
+            return dice.randint(0, self.rows // 100 - 1) * 100 + self.seed % 100
+        if kind < 0.8:
+            return dice.randint(0, self.rows // 1000 - 1) * 1000 + self.seed % 999
+        return dice.randint(1, self.rows)
+
     def _write(self, connection: psycopg.Connection[Any], dice: random.Random, fresh: int) -> None:
-        post, user = dice.randint(1, self.rows), dice.randint(1, self.users)
+        post = self._post(dice)
+        # the parent of the row as it was made, or any
+        user = dice.choice([1 + post * 7919 % self.users, dice.randint(1, self.users)])
         kind = dice.choices(
             ["title", "parent", "rename", "delete", "insert", "key", "bulk", "savepoint"],
             [30, 20, 5, 8, 10, 6, 1, 10],
