@@ -104,7 +104,7 @@ def cleanup(
     Shows which; --apply does it. Those of coordinators that recover by themselves are left alone.
     """
     from pgtv.cli.verify import duration
-    from pgtv.repairs.ending import plan
+    from pgtv.repairs.ending import exit_code, plan
     from pgtv.repairs.twophase import choose
 
     if not roll_back:
@@ -123,7 +123,7 @@ def cleanup(
     if not chosen:
         _print(receipt, fmt)
         click.echo("nothing to roll back", err=True)
-        return Exit.HEALTHY
+        return exit_code(receipt)
     return _run(target, survey, receipt, apply_, receipt_path, fmt, keys=not no_keys)
 
 
@@ -214,7 +214,7 @@ def _run(
     if not apply_:
         _print(receipt, fmt)
         click.echo("nothing was ended; --apply does it", err=True)
-        return Exit.WARNING
+        return exit_code(receipt) or Exit.WARNING
     where = path or _receipt_path(receipt)
     click.echo(f"receipt: {where}", err=True)
 

@@ -104,12 +104,15 @@ def plan(
 
 
 def exit_code(receipt: Receipt) -> Exit:
-    """Unknown where one could not be ended or its rows not be brought; a warning where somebody
-    else ended one the other way, or nobody knows how."""
+    """Unknown where one could not be looked into, not be ended or its rows not be brought; a warning
+    where somebody else ended one the other way, or nobody knows how."""
     if any(r.end == "unsettled" for r in receipt.rows):
         return Exit.CRITICAL
-    if any(e.outcome is Outcome.FAILED for e in receipt.endings) or any(
-        r.end == "unknown" for r in receipt.rows
+    failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
+    if (
+        failed
+        or any(r.end == "unknown" for r in receipt.rows)
+        or any(x.unseen for x in receipt.left)
     ):
         return Exit.UNKNOWN
     other = any(e.outcome is Outcome.GONE and e.ended != ENDED[e.action] for e in receipt.endings)

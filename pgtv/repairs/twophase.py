@@ -107,11 +107,12 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Left:
-    """A prepared transaction that a cleanup does not touch, and why."""
+    """A prepared transaction that a cleanup does not touch, and why; unseen: it might have been one."""
 
     gid: str
     database: str
     why: str
+    unseen: bool = False
 
 
 def describe(
@@ -264,7 +265,8 @@ def choose(
     for one in transactions:
         why = _why_left(one, older_than, everything)
         if why:
-            left.append(Left(one.gid, one.database, why))
+            old = one.age_seconds >= older_than and not one.recovers
+            left.append(Left(one.gid, one.database, why, old and not one.looked))
         else:
             chosen.append(one)
     return chosen, left

@@ -269,6 +269,7 @@ def test_a_database_that_lets_nobody_in_is_unknown(shop18: Database) -> None:
         one = listed(elsewhere, exit=3)["by"][gid]
         assert not one["looked"] and "not currently accepting" in one["reason"]
         planned = elsewhere.pgtv("2pc", "cleanup", "--rollback", "--older-than", "0s")
+        assert planned.returncode == 3, "what could not be seen is not healthy"
         assert "could not be looked into" in planned.stdout
         assert f"ROLLBACK PREPARED '{gid}'" not in planned.stdout
     finally:

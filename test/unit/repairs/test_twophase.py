@@ -72,6 +72,7 @@ def test_all_takes_others_too_but_never_what_is_young_unseen_or_recovers() -> No
         everything=True,
     )
     assert taken == [other] and len(left) == 3
+    assert [x.unseen for x in left] == [False, True, False], "young and foreign ones need no look"
 
 
 @pytest.mark.parametrize(
