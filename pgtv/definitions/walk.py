@@ -1,28 +1,25 @@
-"""The walk behind `read`: one pass over a SelectStmt, scopes as small dictionaries."""
+"""The walk behind `read`: one pass over a SelectStmt, scopes as small dictionaries.
+
+Here are SELECT, set operations and WITH; FROM is in `sources`, expressions are in `values`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from pgtv.definitions.parse import Node, select
 from pgtv.definitions.reads import (
-    EXISTENCE,
     WHOLE,
-    Call,
     Column,
     Columns,
     Level,
     Output,
     Reads,
-    Relation,
     Use,
 )
-from pgtv.definitions.scope import Every, Open, Result, Scope, Source
-from pgtv.definitions.tree import first_location, function_name, mentions, name_of, strings
+from pgtv.definitions.scope import Open, Result, Scope, Source
+from pgtv.definitions.sources import Sources
+from pgtv.definitions.tree import first_location, mentions, name_of, strings
 
 _Set = set[Column]
-_TIME_TYPES = frozenset({"date", "time", "timetz", "timestamp", "timestamptz"})
-_MOVING = frozenset({"now", "today", "tomorrow", "yesterday"})
 
 
 def read(definition: str | Node, columns: Columns | None = None) -> Reads:
@@ -46,33 +43,7 @@ def read(definition: str | Node, columns: Columns | None = None) -> Reads:
     return reads
 
 
-class _Walk:
-    def __init__(self, columns: Columns | None) -> None:
-        self.reads = Reads()
-        self.known = columns
-        self.made: dict[Relation, dict[str, frozenset[Column]]] = {}
-        self.handlers = {
-            "ColumnRef": self._column_ref,
-            "FuncCall": self._func_call,
-            "SubLink": self._sublink,
-            "SQLValueFunction": self._value_function,
-            "TypeCast": self._type_cast,
-            "ParamRef": self._parameter,
-        }
-
-    def use(self, columns: frozenset[Column] | _Set, use: Use) -> None:
-        known = self.reads.columns
-        for column in columns:
-            if column[1] == EXISTENCE:
-                continue
-            uses = known.get(column)
-            if uses is None:
-                known[column] = {use}
-            else:
-                uses.add(use)
-
-    # SELECT, set operations, WITH
-
+class _Walk(Sources):
     def select(
         self, node: Node, outer: Scope | None, ctes: dict[str, Source], place: str,
         parent: int | None,
@@ -251,307 +222,3 @@ class _Walk:
 
     def _order(self, node: Node, scope: Scope, result: Result) -> _Set:
         return self._keys(node.get("sortClause", []), scope, result.outputs, Use.ORDER)
-
-    def _window(self, window: Node, scope: Scope, also: _Set) -> None:
-        for clause, use in (("partitionClause", Use.GROUP), ("orderClause", Use.ORDER)):
-            values: _Set = set()
-            self.expression(window.get(clause, []), scope, values, also)
-            self.use(values, use)
-            also |= values
-
-    # FROM
-
-    def from_item(self, item: Node, scope: Scope, rows: _Set) -> list[Source]:
-        kind, node = next(iter(item.items()))
-        alias = node.get("alias", {})
-        name, aliases = alias.get("aliasname"), strings(alias.get("colnames"))
-        if kind == "RangeVar":
-            source = self._relation(node, scope, name or node["relname"])
-            if aliases and source.columns is None:
-                known = list(self._columns(source.relation) or ()) if source.relation else []
-                columns = {
-                    a: source.column(known[i]) if i < len(known) else source.whole()
-                    for i, a in enumerate(aliases)
-                }
-                columns |= {c: source.column(c) for c in known[len(aliases) :]}
-                source.columns = columns if known else Open(columns, source.whole())
-            elif aliases and source.columns:
-                given = list(source.columns.items())
-                source.columns = {
-                    (aliases[i] if i < len(aliases) else c): made_of
-                    for i, (c, made_of) in enumerate(given)
-                }
-            rows |= source.rows
-            if source.relation is not None:
-                rows.add((source.relation, EXISTENCE))
-            return [source]
-        if kind == "JoinExpr":
-            return self._join(node, scope, rows, name, aliases)
-        if kind == "RangeSubselect":
-            # LATERAL sees what stands to the left; without it only outer levels are visible
-            outer = scope if node.get("lateral") else scope.outer
-            level = self.reads.levels[scope.level]
-            place = "lateral" if node.get("lateral") else "from"
-            below = len(self.reads.levels)
-            result = self.select(
-                node["subquery"]["SelectStmt"], outer, scope.ctes, place, scope.level
-            )
-            level.relations |= self.reads.levels[below].relations
-            level.from_ordered |= self.reads.levels[below].ordered
-            rows |= result.rows
-            return [result.source(name or "", aliases)]
-        if kind == "RangeTableSample":
-            self.reads.levels[scope.level].samples.append(node.get("location", -1))
-            self.expression(node.get("args", []), scope, rows, rows)
-            return self.from_item(node["relation"], scope, rows)
-        # functions, XMLTABLE, JSON_TABLE: their arguments may refer to what stands to the left
-        values: _Set = set()
-        self.expression(node, scope, values, values)
-        rows |= values
-        made_of = frozenset(values)
-        columns = dict.fromkeys(aliases or (), made_of)
-        if name and kind == "RangeFunction":
-            columns.setdefault(name, made_of)
-        return [Source(name or function_name(node), None, Every(columns, made_of))]
-
-    def _relation(self, node: Node, scope: Scope, name: str) -> Source:
-        schema, relname = node.get("schemaname"), node["relname"]
-        if schema is None and relname in scope.ctes:
-            cte = scope.ctes[relname]
-            return Source(name, cte.relation, cte.columns, cte.rows)
-        relation = (schema, relname)
-        location = node.get("location", -1)
-        self.reads.relations.setdefault(relation, location)
-        if node.get("inh"):
-            self.reads.inherited.setdefault(relation, location)
-        index: int | None = scope.level
-        while index is not None and not self.reads.levels[index].relations:
-            self.reads.levels[index].relations = True
-            index = self.reads.levels[index].parent
-        known = self._columns(relation)
-        if known is None:
-            return Source(name, relation)
-        columns = self.made.get(relation)
-        if columns is None:
-            columns = self.made[relation] = {c: frozenset({(relation, c)}) for c in known}
-        return Source(name, relation, columns)
-
-    def _columns(self, relation: Relation | None) -> list[str] | None:
-        if self.known is None or relation is None:
-            return None
-        found = self.known(relation)
-        return None if found is None else list(found)
-
-    def _join(
-        self, node: Node, scope: Scope, rows: _Set, name: str | None, aliases: list[str] | None
-    ) -> list[Source]:
-        before = scope.sources
-        left = self.from_item(node["larg"], scope, rows)
-        scope.sources = before + left  # for LATERAL on the right
-        right = self.from_item(node["rarg"], scope, rows)
-        both = left + right
-        scope.sources = before + both
-        if "quals" in node:
-            self.condition(node["quals"], scope, Use.JOIN, rows)
-        shared = strings(node.get("usingClause"))
-        if node.get("isNatural"):
-            shared = [
-                c
-                for a in left
-                for c in a.columns or ()
-                if any(c in (b.columns or ()) for b in right)
-            ]
-        for column in shared or ():
-            made_of = frozenset().union(
-                *(s.column(column) for s in both if s.columns is None or column in s.columns)
-            )
-            self.use(made_of, Use.JOIN)
-            rows |= made_of
-        scope.sources = before
-        if name is None:
-            return both
-        # an alias on the whole join hides what is inside
-        columns: dict[str, frozenset[Column]] = {}
-        unknown: frozenset[Column] = frozenset()
-        for source in both:
-            if source.columns is None:
-                unknown |= source.whole()
-            columns |= source.columns or {}
-        for column, alias in zip(list(columns), aliases or (), strict=False):
-            columns[alias] = columns.pop(column)
-        return [Source(name, None, Open(columns, unknown) if unknown else columns)]
-
-    # Expressions: values are the columns that make the value, also those that decide it otherwise
-
-    def condition(self, node: Node, scope: Scope, use: Use, rows: _Set) -> None:
-        """A WHERE, ON or HAVING: an equality of columns of two relations is a join wherever it is."""
-        if node and "BoolExpr" in node and node["BoolExpr"].get("boolop") == "AND_EXPR":
-            for part in node["BoolExpr"]["args"]:
-                self.condition(part, scope, use, rows)
-            return
-        before = len(self.reads.levels)
-        values: _Set = set()
-        self.expression(node, scope, values, rows)
-        for level in self.reads.levels[before:]:
-            level.where = True
-        equality = node.get("A_Expr", {})
-        if (
-            use is Use.FILTER
-            and equality.get("kind") == "AEXPR_OP"
-            and equality["name"][-1]["String"]["sval"] == "="
-            and "ColumnRef" in equality.get("lexpr", {})
-            and "ColumnRef" in equality.get("rexpr", {})
-            and len({r for r, _ in values}) > 1
-        ):
-            use = Use.JOIN
-        self.use(values, use)
-        rows |= values
-
-    def expression(self, node: Any, scope: Scope, values: _Set, also: _Set) -> None:
-        if type(node) is list:
-            for item in node:
-                self.expression(item, scope, values, also)
-            return
-        for key, value in node.items():
-            kind = type(value)
-            if kind is dict:
-                handler = self.handlers.get(key)
-                if handler is not None:
-                    handler(value, scope, values, also)
-                elif key != "A_Const":
-                    self.expression(value, scope, values, also)
-            elif kind is list:
-                for item in value:
-                    self.expression(item, scope, values, also)
-
-    def _column_ref(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        fields = node["fields"]
-        if len(fields) == 2 and "String" in fields[1]:  # alias.column, nearly always
-            alias, name = fields[0]["String"]["sval"], fields[1]["String"]["sval"]
-            for near in scope.sources:
-                if near.name == alias:
-                    columns = near.columns
-                    if columns is not None and name in columns:
-                        values |= columns[name]
-                        return
-                    break
-        names = [f["String"]["sval"] for f in fields if "String" in f]
-        starred = len(names) < len(fields)
-        if not starred and len(names) == 1:
-            values |= self._unqualified(names[0], scope)
-            return
-        source = self._find_source(names if starred else names[:-1], scope)
-        if source is not None:
-            found = source.whole() if starred else source.column(names[-1])
-            values |= found
-            if not found and source.relation is not None and source.columns is not None:
-                self.reads.unknown[source.relation, names[-1]] = node.get("location", -1)
-        elif len(names) > 1:  # a.b.c may be field c of composite column b of a
-            source = self._find_source(names[:-2] or names[:1], scope)
-            if source is not None:
-                values |= source.column(names[-2 if len(names) > 2 else -1])
-
-    def _find_source(self, names: list[str], scope: Scope | None) -> Source | None:
-        start = scope.level if scope else -1
-        while scope is not None:
-            for source in scope.sources:
-                if source.name == names[-1] and (
-                    len(names) == 1
-                    or (source.relation is not None and source.relation[0] == names[-2])
-                ):
-                    if scope.level != start:
-                        self._correlate(start, scope.level)
-                    return source
-            scope = scope.outer
-        return None
-
-    def _unqualified(
-        self, name: str, scope: Scope | None, outward: bool = True
-    ) -> frozenset[Column]:
-        start = scope.level if scope else -1
-        while scope is not None:
-            certain = [s for s in scope.sources if s.columns is not None and name in s.columns]
-            if not certain:
-                alias = next((s for s in scope.sources if s.name == name), None)
-                if alias is not None:  # the row itself: to_jsonb(u)
-                    if scope.level != start:
-                        self._correlate(start, scope.level)
-                    return alias.whole() or alias.column(name)
-                certain = [
-                    s for s in scope.sources if s.columns is None or isinstance(s.columns, Open)
-                ]
-                if certain and scope.outer is not None:
-                    # it may just as well be an outer column
-                    self._correlate(start, scope.outer.level)
-            if certain:
-                if scope.level != start:
-                    self._correlate(start, scope.level)
-                return frozenset().union(*(s.column(name) for s in certain))
-            if not outward:
-                break
-            scope = scope.outer
-        return frozenset()
-
-    def _correlate(self, inner: int, outer: int) -> None:
-        index: int | None = inner
-        while index is not None and index != outer:
-            self.reads.levels[index].correlated = True
-            index = self.reads.levels[index].parent
-
-    def _func_call(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        names = [n["String"]["sval"] for n in node["funcname"]]
-        over = node.get("over")
-        level = self.reads.levels[scope.level]
-        location = node.get("location", -1)
-        self.reads.functions.append(
-            Call(
-                names[-2] if len(names) > 1 else None,
-                names[-1],
-                len(node.get("args", ())),
-                location,
-                scope.level,
-                over is not None,
-                "agg_order" in node or node.get("agg_within_group", False),
-                node.get("agg_distinct", False),
-            )
-        )
-        if over is not None:
-            partitioned = "partitionClause" in over or "name" in over or "refname" in over
-            level.windows.append((location, partitioned))
-            self._window(over, scope, also)
-        for key in ("args", "agg_order", "agg_filter"):
-            if key in node:
-                self.expression(node[key], scope, values, also)
-
-    def _sublink(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        if "testexpr" in node:
-            self.expression(node["testexpr"], scope, values, also)
-        place = node["subLinkType"].removesuffix("_SUBLINK")
-        below = len(self.reads.levels)
-        result = self.select(node["subselect"]["SelectStmt"], scope, scope.ctes, place, scope.level)
-        self.reads.levels[below].location = node.get("location", -1)
-        for output in result.outputs:
-            values |= output.columns
-        also |= result.rows
-
-    def _value_function(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        word = node["op"].removeprefix("SVFOP_").removesuffix("_N")
-        if word.startswith(("CURRENT_DATE", "CURRENT_TIME", "LOCALTIME")):
-            self.reads.time.append((word, node.get("location", -1)))
-        else:
-            self.reads.functions.append(
-                Call("pg_catalog", word.lower(), 0, node.get("location", -1), scope.level)
-            )
-
-    def _parameter(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        self.reads.parameters.append(node.get("location", -1))
-
-    def _type_cast(self, node: Node, scope: Scope, values: _Set, also: _Set) -> None:
-        literal = node["arg"].get("A_Const", {}).get("sval")
-        if literal is not None:
-            kind = node["typeName"].get("names", [{}])[-1].get("String", {}).get("sval")
-            word = literal.get("sval", "").strip().lower()
-            if kind in _TIME_TYPES and word in _MOVING:
-                self.reads.frozen.append((f"'{word}'::{kind}", node["arg"]["A_Const"]["location"]))
-            return
-        self.expression(node["arg"], scope, values, also)
