@@ -190,7 +190,7 @@ def attach(
         where = receipt_file(receipt_path, plan, turn)
         _run(target, plan, where, lambda step: _rows(target, step))
         now = look(target, None)
-        plan = _plan(target, now, held, decided, offline=False)
+        plan = _plan(target, now, held, frozenset(), offline=False)  # what was decided is done
         if all(s.merge for s in plan.steps):
             break
     for left in plan.left:

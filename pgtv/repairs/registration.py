@@ -9,16 +9,14 @@ policies, comments and what depends on it stay.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from pgtv.catalog import dialects
 from pgtv.catalog.dialects import registering
-from pgtv.catalog.dialects.base import Dialect, ident, literal
+from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Snapshot, Tview
 from pgtv.plan import Step
+from pgtv.repairs.restoring import Now, look, same_query, step
 from pgtv.repairs.sources import Registration
-
-CANDIDATE = "pgtv_candidate"  # a temporary view
 
 
 @dataclass(frozen=True)
@@ -34,36 +32,9 @@ class Restored:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Now:
-    """The database to repair, by names."""
-
-    snapshot: Snapshot
-    dialect: Dialect
-    schema: str
-    relations: Mapping[tuple[str, str], Relation]
-
-    def table(self, r: Registration) -> Relation | None:
-        found = self.relations.get((r.schema, r.name))
-        return found if found and found.kind == "r" else None
-
-    def view_name(self, r: Registration) -> str:
-        return r.view or self.dialect.backing_view(r.schema, r.name)
-
-    def view(self, r: Registration) -> Relation | None:
-        return self.relations.get((self.schema, self.view_name(r)))
-
-
-def _look(snapshot: Snapshot) -> _Now:
-    dialect = dialects.named(snapshot.extension.generation)
-    schema = snapshot.extension.schema or dialect.schema or "public"
-    by_name = {(r.schema, r.name): r for r in snapshot.relations}
-    return _Now(snapshot, dialect, schema, by_name)
-
-
 def intact(snapshot: Snapshot, wanted: Registration) -> bool:
     """Whether the TVIEW is registered as `wanted` says, as far as catalogs tell."""
-    now = _look(snapshot)
+    now = look(snapshot)
     tview = snapshot.tview_by_entity.get(wanted.entity)
     table, view = now.table(wanted), now.view(wanted)
     return (
@@ -75,7 +46,7 @@ def intact(snapshot: Snapshot, wanted: Registration) -> bool:
         and not tview.plan_error
         and not tview.needs_reregister
         and not differences(tview, wanted)
-        and _same_query(view, wanted)
+        and same_query(now, view, wanted)
     )
 
 
@@ -93,13 +64,6 @@ def differences(tview: Tview, wanted: Registration) -> list[str]:
     return found
 
 
-def _same_query(view: Relation, wanted: Registration) -> bool:
-    """Whether a standing view is known to be the one wanted; unknown counts as the same."""
-    if view.definition is None or not wanted.qualified:
-        return True
-    return view.definition.split() == wanted.query.split()
-
-
 def restore(
     snapshot: Snapshot,
     wanted: Iterable[Registration],
@@ -112,7 +76,7 @@ def restore(
     stands and says something else replaced. absent: what registrations need and is not there, as
     sources.absent tells; what reads it, directly or not, is left alone.
     """
-    now = _look(snapshot)
+    now = look(snapshot)
     steps: list[Step] = []
     done: list[Registration] = []
     refused: dict[str, str] = {}
@@ -121,7 +85,7 @@ def restore(
         if why:
             refused[registration.entity] = why
             continue
-        steps.append(_step(now, registration, decided))
+        steps.append(step(now, registration, decided))
         done.append(registration)
     again = _readers(now, done)
     return Restored(
@@ -132,7 +96,7 @@ def restore(
     )
 
 
-def _label(now: _Now, r: Registration) -> str:
+def _label(now: Now, r: Registration) -> str:
     table = now.table(r)
     return table.qualified if table else r.table
 
@@ -167,7 +131,7 @@ def _lacks(
     return f"it reads tv_{below[0]}, which is left alone" if below else None
 
 
-def _refusal(now: _Now, r: Registration, decided: frozenset[str]) -> str | None:
+def _refusal(now: Now, r: Registration, decided: frozenset[str]) -> str | None:
     """Why this TVIEW cannot be brought back by itself, or None."""
     table, view = now.table(r), now.view(r)
     if table is None:
@@ -194,7 +158,7 @@ def _refusal(now: _Now, r: Registration, decided: frozenset[str]) -> str | None:
         return f"{view.qualified} is no view (relkind {view.kind})"
     if view.definition is None:
         return f"{view.qualified} stands, but its query could not be seen: somebody locks it"
-    if not _same_query(view, r):
+    if not same_query(now, view, r):
         return _disagree(view, r)
     return None
 
@@ -212,144 +176,7 @@ def _disagree(view: Relation, r: Registration) -> str:
     )
 
 
-def _step(now: _Now, r: Registration, decided: frozenset[str]) -> Step:
-    table = now.table(r)
-    if table is None:
-        return _anew(now, r)
-    dialect, schema = now.dialect, now.schema
-    view = now.view(r)
-    name = f"{ident(schema)}.{ident(now.view_name(r))}"
-    if view is not None and not r.qualified and r.entity not in decided:
-        r = replace(r, query=view.definition or "", qualified=True)  # compared in the transaction
-        compared = _compare(r.text, r.schema, name)
-    else:
-        compared = []
-    tview = now.snapshot.tview_by_entity.get(r.entity)
-    statements = ["BEGIN;"]
-    taken = [
-        t.entity
-        for t in now.snapshot.tviews
-        if t.table_oid == table.oid and t.entity != r.entity and t.name != f"tv_{t.entity}"
-    ]
-    statements += [registering.delete(dialect, schema, entity) for entity in taken]
-    statements += compared
-    if view is None or not _stands(view, r):
-        if view is not None:
-            statements.append(f"DROP VIEW {name};")
-        path = "pg_catalog, pg_temp" if r.qualified else f"{ident(r.schema)}, public"
-        statements += [f"SET LOCAL search_path = {path};", f"CREATE VIEW {name} AS\n{r.query}\n;"]
-        statements.append("SET LOCAL search_path = pg_catalog, pg_temp;")
-        if r.columns is None:
-            statements.append(_fits(name, table))
-        statements += _belongs(now, r, table, name)
-    else:
-        statements.append("SET LOCAL search_path = pg_catalog, pg_temp;")
-    statements += [
-        registering.restore(
-            dialect, schema, r.entity, table.qualified, name, r.text, r.row,
-            tview.raw if tview else {},
-        ),
-        dialect.reregister(table.qualified),
-        "COMMIT;",
-    ]  # fmt: skip
-    return Step(
-        phase="registration",
-        title=f"Register {table.qualified} as in {r.origin}",
-        statements=tuple(statements),
-        role="superuser",
-        locks=("SHARE ROW EXCLUSIVE on the tables that it reads, where triggers are missing",),
-        note="Rows are not touched here. Writes missed meanwhile are brought by the last step.",
-        tviews=(table.qualified,),
-    )
-
-
-def _stands(view: Relation, r: Registration) -> bool:
-    """Whether the standing view can be kept: the same query, or one that nobody contradicts."""
-    return view.kind == "v" and r.qualified and _same_query(view, r)
-
-
-def _compare(query: str, schema: str, view: str) -> list[str]:
-    """Refuses a definition in words other than the server's that is not the standing view's."""
-    return [
-        f"SET LOCAL search_path = {ident(schema)}, public;",
-        f"CREATE TEMP VIEW {CANDIDATE} AS\n{query}\n;",
-        "SET LOCAL search_path = pg_catalog, pg_temp;",
-        "DO $same$ BEGIN\n"
-        f"  IF pg_catalog.pg_get_viewdef('pg_temp.{CANDIDATE}'::regclass)\n"
-        f"    <> pg_catalog.pg_get_viewdef({literal(view)}::regclass)\n"
-        "  THEN RAISE EXCEPTION 'two sources define it, and they disagree: the backing view as it "
-        "stands, and the file'\n"
-        "    USING HINT = 'Say which is right: pgtv repair metadata … --definition FILE';\n"
-        "  END IF;\nEND $same$;",
-        f"DROP VIEW pg_temp.{CANDIDATE};",
-    ]
-
-
-def _fits(view: str, table: Relation) -> str:
-    """Refuses a definition whose columns the table lacks: written so, every write would fail."""
-    return (
-        "DO $fits$ BEGIN\n"
-        "  IF EXISTS (SELECT attname FROM pg_catalog.pg_attribute WHERE attnum > 0\n"
-        f"               AND attrelid = {literal(view)}::regclass\n"
-        "             EXCEPT SELECT attname FROM pg_catalog.pg_attribute WHERE attnum > 0\n"
-        f"               AND NOT attisdropped AND attrelid = {literal(table.qualified)}::regclass)\n"
-        "  THEN RAISE EXCEPTION 'the definition gives columns that its table does not have'\n"
-        "    USING ERRCODE = 'undefined_column',\n"
-        "    HINT = 'Take the definition that the table was made with.';\n"
-        "  END IF;\nEND $fits$;"
-    )
-
-
-def _belongs(now: _Now, r: Registration, table: Relation, view: str) -> list[str]:
-    """The view's owner, readers and comment: those of the table, as the extension keeps them."""
-    readers = {
-        g.grantee
-        for g in now.snapshot.grants
-        if g.relation == table.oid and g.privilege == "SELECT"
-    }
-    return [
-        f"ALTER VIEW {view} OWNER TO {ident(table.owner)};",
-        *(f"GRANT SELECT ON {view} TO {_role(who)};" for who in sorted(readers)),
-        *([f"COMMENT ON VIEW {view} IS {literal(r.comment)};"] if r.comment else []),
-    ]
-
-
-def _role(name: str) -> str:
-    return "PUBLIC" if name == "PUBLIC" else ident(name)
-
-
-def _anew(now: _Now, r: Registration) -> Step:
-    """The table is gone: nothing is left to keep, so the extension makes it and fills it."""
-    view = now.view(r)
-    statements = [
-        "BEGIN;",
-        registering.delete(now.dialect, now.schema, r.entity),
-    ]
-    if view is not None:
-        statements.append(f"DROP VIEW {view.qualified};")
-    path = "pg_catalog, pg_temp" if r.qualified else f"{ident(r.schema)}, public"
-    statements.append(f"SET LOCAL search_path = {path};")
-    if r.owner:
-        statements.append(f"SET LOCAL ROLE {ident(r.owner)};")
-    statements.append(registering.create(r.table, r.query, r.options))
-    statements += [
-        f"GRANT SELECT ON {r.table} TO {_role(who)}{' WITH GRANT OPTION' if grantable else ''};"
-        for who, grantable in r.readers
-    ]
-    statements.append("COMMIT;")
-    return Step(
-        phase="registration",
-        title=f"Create {r.table} anew, as in {r.origin}",
-        statements=tuple(statements),
-        role="superuser",
-        locks=("SHARE ROW EXCLUSIVE on the tables that it reads",),
-        note="Its table is gone with its rows: it is created from the definition and filled. Indexes, "
-        "policies and grants of its own other than SELECT have to be made again.",
-        tviews=(r.table,),
-    )
-
-
-def _readers(now: _Now, done: Sequence[Registration]) -> list[Step]:
+def _readers(now: Now, done: Sequence[Registration]) -> list[Step]:
     """Registered TVIEWs that read a restored one: planned while it was a plain table, perhaps."""
     oids = {t.oid for r in done if (t := now.table(r))}
     restored = {r.entity for r in done}
@@ -374,7 +201,7 @@ def _readers(now: _Now, done: Sequence[Registration]) -> list[Step]:
 
 def trust(snapshot: Snapshot, wanted: Iterable[Registration]) -> list[Step]:
     """Steps for UNLOGGED TVIEWs that were trusted and are not; only once their rows were compared."""
-    now = _look(snapshot)
+    now = look(snapshot)
     found = []
     for r in wanted:
         tview = snapshot.tview_by_entity.get(r.entity)

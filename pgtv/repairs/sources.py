@@ -32,7 +32,7 @@ class Registration:
     name, None where only the dialect knows. columns: of the backing view, None where not known.
     reads: entities that it reads, directly or not. needs: `relation` or `function` and the name of what
     its query names itself. trusted: an UNLOGGED TVIEW whose rows the extension
-    trusted. origin: for people.
+    trusted. major: of the server that printed a qualified query. origin: for people.
     """
 
     entity: str
@@ -52,6 +52,7 @@ class Registration:
     needs: frozenset[tuple[str, str]] = frozenset()
     trusted: bool = False
     table_oid: int = 0
+    major: int = 0
 
     @property
     def name(self) -> str:
@@ -168,6 +169,7 @@ def _registration(snapshot: Snapshot, tview: Tview, origin: str) -> Registration
         needs=frozenset(_needs(snapshot, tview.view_oid)),
         trusted=tview.valid is True and table.persistence == "u",
         table_oid=table.oid,
+        major=snapshot.server.version_num // 10000,
     )
 
 
