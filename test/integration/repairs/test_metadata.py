@@ -59,25 +59,29 @@ LOSSES = {
 }  # fmt: skip
 
 
+# where the TVIEW that missed a write is among those restored: its rows are right afterwards
+RESTORED = dict.fromkeys(
+    ("every row", "every row and view", "the extension", "the extension, created again"),
+    ("public.tv_stock",),
+)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_was_lost_is_back_as_it_was(shop18: Database, tmp_path: Path, loss: str) -> None:
     shop18.sql(EVERYTHING)
     before = shop18.snapshot()
     file = saved(shop18, tmp_path)
     shop18.sql(LOSSES[loss])
-    shop18.sql("SET session_replication_role = replica; UPDATE public.tb_customer"
-               " SET name = 'missed' WHERE pk_customer = 7; UPDATE public.tb_product"
-               " SET name = 'missed' WHERE pk_product = 7")  # fmt: skip
+    shop18.sql("SET session_replication_role = replica;"
+               " UPDATE public.tb_stock_move SET amount = amount + 1 WHERE fk_product = 7")  # fmt: skip
     done = repair(shop18, tmp_path, "--from", file)
     assert done.returncode == 0, done.stdout + done.stderr
     after = shop18.snapshot()
     assert compare(before, after).changes == ()
     lost = {t.entity for t in before.tviews if t.raw != after.tview_by_entity[t.entity].raw}
     assert not lost
-    # what was missed elsewhere is nobody's registration
-    assert shop18.pgtv("refresh", "--apply").returncode == 0
     write_everywhere(shop18)
-    assert differing(shop18) == {}
+    assert set(differing(shop18)) <= {"public.tv_stock"} - set(RESTORED.get(loss, ()))
     assert json.loads((tmp_path / "receipt.json").read_text())["outcome"] == "complete"
     again = repair(shop18, tmp_path, "--from", file, apply=False)
     assert "0 steps" in again.stdout, again.stdout

@@ -147,6 +147,8 @@ def test_what_an_upgrade_has_to_change_is_no_difference() -> None:
         ({"triggers": ()}, True),
         ({"triggers": (dataclasses.replace(snapshot().triggers[0], enabled="D"),)}, True),
         ({"grants": ()}, True),
+        ({"extension": dataclasses.replace(snapshot().extension, privileges=(
+            Privilege("SCHEMA tviews", "app", "CREATE"),))}, False),
         ({"grants": (*snapshot().grants, Grant(11, "app2", "SELECT"))}, False),
         ({"relations": (dataclasses.replace(snapshot().relations[0], owner="other"),
                         *snapshot().relations[1:])}, False),
