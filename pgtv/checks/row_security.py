@@ -10,6 +10,7 @@ Impact:
     owner do everything, and TVIEWs that read this one see only what the policies show. On a relation
     that is read, the TVIEW holds only the rows that the owner may see, for all its readers; where a
     policy depends on a setting of the session, that is whatever the last writer had set.
+    Under row_security = off, which some set for a role or a database, the same writes fail with 42501.
     Row-level security on a TVIEW without FORCE is the ordinary way to filter readers, and is fine.
 
 Diagnosis:
@@ -28,6 +29,7 @@ from collections.abc import Iterator
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Access, Relation
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.lasting import ON, lasting
 from pgtv.checks.trigger_faults import refresh_roots
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -49,6 +51,7 @@ def run(context: Context) -> Iterator[Finding]:
         relation = snapshot.by_oid.get(oid)
         if relation and relation.row_security:
             yield _filtered(context, relation, role, found)
+            yield from _refused(context, relation, [a.reader for a in found])
 
 
 def _forced(context: Context, table: Relation) -> Finding:
@@ -68,6 +71,28 @@ def _forced(context: Context, table: Relation) -> Finding:
         ],
         remedy=_no_force(context, table, affects, [table.oid]),
     )  # fmt: skip
+
+
+def _refused(context: Context, relation: Relation, readers: list[int]) -> Iterator[Finding]:
+    """row_security = off turns what policies would filter into an error."""
+    for setting in lasting(context, "row_security"):
+        if setting.value.lower() in ON:
+            continue
+        yield context.finding(
+            relation.qualified,
+            f"row_security is off for {setting.scope}, and the policies of {relation.qualified} apply "
+            "to whom TVIEWs are refreshed as: writes that reach them fail with SQLSTATE 42501.",
+            key=f"off:{setting.scope}",
+            affects=context.affected(*readers),
+            evidence=[{"setting": "row_security", "value": setting.value, "for": setting.scope}],
+            remedy=Remedy(
+                sql=setting.reset,
+                role="superuser, or the owner of the database",
+                undo=setting.reset[0].replace("RESET", "SET").replace(";", " = off;"),
+                note="Counts for new sessions. The policies then filter instead: see the finding on "
+                "them.",
+            ),
+        )
 
 
 def _filtered(context: Context, relation: Relation, role: str, found: list[Access]) -> Finding:
@@ -137,7 +162,7 @@ CHECK = Check(
     severity=Severity.CRITICAL,
     effect=Effect.WRITES_FAIL,
     run=run,
-    needs=("tviews", "relations", "access", "roles"),
+    needs=("tviews", "relations", "access", "roles", "role_settings"),
     provoke=Provoke(
         near_miss="ALTER TABLE public.tv_customer ENABLE ROW LEVEL SECURITY;"
         " ALTER TABLE public.tb_customer ENABLE ROW LEVEL SECURITY;",

@@ -94,6 +94,15 @@ FAULTS = (
         (CUSTOMER,), RISK, "REVOKE TRUNCATE ON public.tv_customer FROM shop_owner",
     ),
     Fault(
+        "row-security-off", "row_security is off where a base table has policies for the owner", 12,
+        (CUSTOMER, _BASE), FAILS,
+        f"""ALTER TABLE {_BASE} OWNER TO postgres; GRANT ALL ON {_BASE} TO shop_owner;
+        ALTER TABLE {_BASE} ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY everything ON {_BASE} USING (true) WITH CHECK (true);"""
+        + _ROLE_DB.format("SET row_security = off"),
+        sqlstate="42501", writer=WRITER,
+    ),
+    Fault(
         "public-writes-tview", "PUBLIC may write a tv_ table", 12, (CUSTOMER,), RISK,
         "GRANT INSERT, UPDATE, DELETE ON public.tv_customer TO PUBLIC",
     ),
