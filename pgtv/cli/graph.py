@@ -18,18 +18,26 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _formats(*names: str) -> Callable[[F], F]:
-    return click.option(
-        "--format", "fmt", type=click.Choice(names), default=names[0], show_default=True,
-        help="How to print it.",
-    )  # fmt: skip
+def _printing(*formats: str) -> Callable[[F], F]:
+    """The options of a command that looks at a database or file and prints in one of `formats`."""
 
+    def decorate(command: F) -> F:
+        for option in (
+            click.option(
+                "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+                help="Write to FILE instead of standard output.",
+            ),
+            click.option(
+                "--format", "fmt", type=click.Choice(formats), default=formats[0],
+                show_default=True, help="How to print it.",
+            ),
+            snapshot_option,
+            connection_options,
+        ):  # fmt: skip
+            command = option(command)
+        return command
 
-def _output(command: F) -> F:
-    return click.option(
-        "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-        help="Write to FILE instead of standard output.",
-    )(command)  # fmt: skip
+    return decorate
 
 
 def _selection(command: F) -> F:
@@ -37,6 +45,15 @@ def _selection(command: F) -> F:
         "--exclude", multiple=True, metavar="TVIEW", help="Leave these out; the same selectors."
     )(command)
     return click.argument("tviews", nargs=-1, metavar="[TVIEW]...")(command)
+
+
+def _chosen(
+    target: Target, source: Path | None, tviews: tuple[str, ...], exclude: tuple[str, ...]
+) -> tuple[Snapshot, list[Tview]]:
+    from pgtv.graph.select import select
+
+    snapshot = look(target, source)
+    return snapshot, select(snapshot, tviews, exclude)
 
 
 @click.group()
@@ -49,10 +66,7 @@ def graph() -> None:
 
 
 @graph.command()
-@connection_options
-@snapshot_option
-@_formats("tree", "table", "json", "mermaid", "svg")
-@_output
+@_printing("tree", "table", "json", "mermaid", "svg")
 @_selection
 def show(
     target: Target,
@@ -66,10 +80,8 @@ def show(
     from pgtv.graph import dag, render
     from pgtv.graph.cycles import find_cycles
     from pgtv.graph.edges import edges
-    from pgtv.graph.select import select
 
-    snapshot = look(target, source)
-    chosen = select(snapshot, tviews, exclude)
+    snapshot, chosen = _chosen(target, source, tviews, exclude)
     drawn = _part(dag.build(snapshot), {t.table_oid for t in chosen})
     found = find_cycles(snapshot, edges(snapshot))
     if fmt == "svg":
@@ -107,10 +119,7 @@ def _part(whole: Any, tviews: set[int]) -> Any:
 
 
 @graph.command()
-@connection_options
-@snapshot_option
-@_formats("table", "json")
-@_output
+@_printing("table", "json")
 @_selection
 def order(
     target: Target,
@@ -125,10 +134,9 @@ def order(
 
     from pgtv.graph import render
     from pgtv.graph.edges import edges
-    from pgtv.graph.select import select, tview_edges
+    from pgtv.graph.select import tview_edges
 
-    snapshot = look(target, source)
-    chosen = select(snapshot, tviews, exclude)
+    snapshot, chosen = _chosen(target, source, tviews, exclude)
     upstream, _ = tview_edges(edges(snapshot))
     levels: dict[int, int] = {}
     for tview in chosen:
@@ -145,10 +153,7 @@ def order(
 
 
 @graph.command()
-@connection_options
-@snapshot_option
-@_formats("table", "json")
-@_output
+@_printing("table", "json")
 def cycles(target: Target, source: Path | None, fmt: str, output: Path | None) -> int:
     """Find TVIEWs that read themselves, and the smallest cut. Exits 2 if there are any."""
     from pgtv.graph import render
@@ -169,10 +174,7 @@ def cycles(target: Target, source: Path | None, fmt: str, output: Path | None) -
 
 
 @graph.command()
-@connection_options
-@snapshot_option
-@_formats("table", "json")
-@_output
+@_printing("table", "json")
 @click.argument("name", metavar="TABLE[.COLUMN]")
 def impact(target: Target, source: Path | None, fmt: str, output: Path | None, name: str) -> int:
     """Show which TVIEWs a change of a table, or of one column, reaches, and how.

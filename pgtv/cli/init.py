@@ -35,13 +35,7 @@ def init(target: Target, apply: bool, drop: bool) -> int:
             return _drop(connection, found, apply)
         if found is not None:
             return _standing(connection, found, apply)
-        text = script("install")
-        if not apply:
-            return _show(text)
-        _refuse_standby(connection)
-        _transaction(connection, text)
-        click.echo("made the schema pgtv")
-        return Exit.HEALTHY
+        return _act(connection, script("install"), ["made the schema pgtv"], apply)
 
 
 def _standing(connection: psycopg.Connection[Any], found: dict[str, Any], apply: bool) -> int:
@@ -68,22 +62,28 @@ def _standing(connection: psycopg.Connection[Any], found: dict[str, Any], apply:
     if not found["here"]:
         click.echo("-- the schema pgtv was restored from another server or database", err=True)
         text += ADOPT
-    if not apply:
-        return _show(text)
-    _refuse_standby(connection)
-    _transaction(connection, text)
+    done = []
     if found["version"] != VERSION:
-        click.echo(f"the schema pgtv went from version {found['version']} to {VERSION}")
+        done.append(f"the schema pgtv went from version {found['version']} to {VERSION}")
     if not found["here"]:
-        click.echo(
+        done.append(
             "the schema pgtv now belongs to this database; old records stay and do not count"
         )
-    return Exit.HEALTHY
+    return _act(connection, text, done, apply)
 
 
-def _show(text: str, command: str = "pgtv init --apply") -> int:
-    click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
-    click.echo(f"nothing was written; {command} runs this", err=True)
+def _act(
+    connection: psycopg.Connection[Any], text: str, done: list[str], apply: bool,
+    command: str = "pgtv init --apply",
+) -> int:  # fmt: skip
+    """Run `text` and say what was done; without `apply` print it instead."""
+    if apply:
+        _refuse_standby(connection)
+        _transaction(connection, text)
+        click.echo("\n".join(done))
+    else:
+        click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
+        click.echo(f"nothing was written; {command} runs this", err=True)
     return Exit.HEALTHY
 
 
@@ -95,12 +95,7 @@ def _drop(connection: psycopg.Connection[Any], found: dict[str, Any] | None, app
         return Exit.HEALTHY
     if found["version"] is None:
         raise NotPossible("there is a schema pgtv that pgtv did not make", "it is left alone")
-    if not apply:
-        return _show(DROP, "pgtv init --drop --apply")
-    _refuse_standby(connection)
-    _transaction(connection, DROP)
-    click.echo("dropped the schema pgtv")
-    return Exit.HEALTHY
+    return _act(connection, DROP, ["dropped the schema pgtv"], apply, "pgtv init --drop --apply")
 
 
 def _found(connection: psycopg.Connection[Any]) -> dict[str, Any] | None:
