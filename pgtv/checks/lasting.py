@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pgtv.catalog.dialects.base import ident
+from pgtv.catalog.dialects.base import ident, literal
 from pgtv.catalog.model import RoleSetting
 from pgtv.checks.declare import Context
 
@@ -26,10 +26,17 @@ def milliseconds(value: str) -> float | None:
 class Lasting:
     """A setting that new sessions begin with: its value, for whom, and what takes it back."""
 
+    name: str
     value: str
     scope: str
     reset: tuple[str, ...]
     source: str
+
+    @property
+    def undo(self) -> str:
+        """The statements that bring it again after `reset`."""
+        again = f"SET {self.name} = {literal(self.value).strip()};"
+        return "\n".join(s.replace(f"RESET {self.name};", again) for s in self.reset)
 
 
 def lasting(context: Context, name: str) -> Iterator[Lasting]:
@@ -41,7 +48,7 @@ def lasting(context: Context, name: str) -> Iterator[Lasting]:
     fixed = [s for s in snapshot.role_settings if s.name == name and not s.function]
     for setting in fixed:
         scope, reset = target(setting, name)
-        yield Lasting(setting.value, scope, (reset,), "pg_db_role_setting")
+        yield Lasting(name, setting.value, scope, (reset,), "pg_db_role_setting")
     if any(s.role in (None, snapshot.server.user) for s in fixed):
         return
     server = next((s for s in snapshot.settings if s.name == name), None)
@@ -50,7 +57,7 @@ def lasting(context: Context, name: str) -> Iterator[Lasting]:
     value = server.reset if server.reset is not None else server.value
     if value is not None and server.source not in ("client", "database", "user", "database user"):
         yield Lasting(
-            value, "every session",
+            name, value, "every session",
             (f"ALTER SYSTEM RESET {name};", "SELECT pg_reload_conf();"), "pg_settings",
         )  # fmt: skip
 

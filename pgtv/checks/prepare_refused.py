@@ -48,7 +48,7 @@ def run(context: Context) -> Iterator[Finding]:
             remedy=Remedy(
                 sql=found.reset,
                 role="superuser",
-                undo="the same with SET and the value before",
+                undo=found.undo,
                 note="Who listens hears nothing more from new sessions. To go on publishing, switch "
                 "it off only for the role that prepares.",
             ),

@@ -41,7 +41,7 @@ def run(context: Context) -> Iterator[Finding]:
             remedy=Remedy(
                 sql=found.reset,
                 role="superuser, or the owner of the database",
-                undo=found.reset[0].replace("RESET", "SET").replace(";", " = on;"),
+                undo=found.undo,
                 note="Counts for new sessions.",
             ),
         )

@@ -38,7 +38,7 @@ def run(context: Context) -> Iterator[Finding]:
                 # the very session that cures it starts read-only
                 sql=(f"SET {_NAME} = off;", *found.reset),
                 role="superuser, or the owner of the database",
-                undo=found.reset[0].replace("RESET", "SET").replace(";", " = on;"),
+                undo=found.undo,
                 note="Counts for new sessions.",
             ),
         )

@@ -88,7 +88,7 @@ def _refused(context: Context, relation: Relation, readers: list[int]) -> Iterat
             remedy=Remedy(
                 sql=setting.reset,
                 role="superuser, or the owner of the database",
-                undo=setting.reset[0].replace("RESET", "SET").replace(";", " = off;"),
+                undo=setting.undo,
                 note="Counts for new sessions. The policies then filter instead: see the finding on "
                 "them.",
             ),

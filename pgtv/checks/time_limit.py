@@ -45,7 +45,7 @@ def run(context: Context) -> Iterator[Finding]:
                 remedy=Remedy(
                     sql=found.reset,
                     role="superuser, or the owner of the database",
-                    undo="the same with SET and the value before",
+                    undo=found.undo,
                     note="Counts for new sessions.",
                 ),
             )

@@ -45,7 +45,7 @@ def run(context: Context) -> Iterator[Finding]:
                 remedy=Remedy(
                     sql=found.reset,
                     role="superuser",
-                    undo="the same with SET and the value before",
+                    undo=found.undo,
                     note="Reaches new sessions only."
                     if len(found.reset) == 1
                     else "Holds for every database of the server, running sessions too.",
