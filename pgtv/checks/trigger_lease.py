@@ -99,8 +99,9 @@ def _owed(context: Context, lease: Lease) -> Finding:
     since = f" since {moment(lease.enabled_at)}" if lease.enabled_at else ""
     return context.finding(
         f"lease {lease.id}",
-        f"Triggers of lease {lease.id} ({lease.reason}) fire again{since}; the rows missed while they"
-        f" were disabled were not brought up to date: {', '.join(names)}.",
+        f"{'Some triggers' if lease.triggers else 'Triggers'} of lease {lease.id} ({lease.reason}) fire"
+        f" again{since}; the rows missed while they were disabled were not brought up to date:"
+        f" {', '.join(names)}.",
         key="rows",
         severity=Severity.CRITICAL,
         title="Rows missed while triggers were disabled are owed",

@@ -105,7 +105,7 @@ def disable(
     apply_: bool,
     receipt_path: Path | None,
 ) -> int:
-    """Disable triggers for a time, in one transaction that keeps their states; extends a lease.
+    """Disable triggers for a time, and keep their states; extends a lease that holds them.
 
     Writes go on and do not reach these TVIEWs, nor those that read them, until enable. Needs pgtv
     init. It also works when the library is gone or does not match, and then lets writes through
@@ -125,7 +125,11 @@ def disable(
     words = ["disable", *tviews, "--for", period, "--reason", reason]
     if not apply_:
         return _show(plan, words, Exit.HEALTHY)
-    _apply(target, plan, receipt_path, 300.0)
+    try:
+        _apply(target, plan, receipt_path, 300.0)
+    except QueryError:
+        _tell_leases(_look(target))  # tables done before it stay disabled
+        raise
     return _disabled(target)
 
 
@@ -288,13 +292,20 @@ def _rows(target: Target, step: Step, barrier_timeout: float) -> str:
 
 def _disabled(target: Target) -> int:
     """Look again: every trigger that a lease holds is off."""
-    from pgtv.checks.leases import held, remaining
+    from pgtv.checks.leases import held
 
     snapshot = _look(target)
     by_trigger = held(snapshot)
     if any(h.trigger.enabled != "D" for h in by_trigger.values()) or not snapshot.leases:
         click.echo("still there: triggers that a lease holds fire: pgtv triggers status", err=True)
         return Exit.CRITICAL
+    _tell_leases(snapshot)
+    return Exit.HEALTHY
+
+
+def _tell_leases(snapshot: Snapshot) -> None:
+    from pgtv.checks.leases import remaining
+
     for lease in snapshot.leases:
         if lease.triggers:
             click.echo(
@@ -302,4 +313,3 @@ def _disabled(target: Target) -> int:
                 " pgtv triggers enable --apply",
                 err=True,
             )
-    return Exit.HEALTHY

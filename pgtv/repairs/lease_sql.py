@@ -8,37 +8,36 @@ from pgtv.catalog.dialects.base import literal
 from pgtv.catalog.model import Lease
 
 
-def take(
-    names: Mapping[tuple[str, str], Sequence[str]],
-    entities: Iterable[str],
-    seconds: float,
-    reason: str,
-) -> str:
-    """A new lease with the states that its triggers have now; their tables have to be locked before.
+def take(entities: Iterable[str], seconds: float, reason: str) -> str:
+    """A new lease, which holds no trigger yet."""
+    return (
+        "INSERT INTO pgtv.lease (until, reason, entities, system_identifier, database_oid)\n"
+        f"SELECT pg_catalog.now() + {interval(seconds)}, {literal(reason)},\n"
+        f"       {array(entities)}, c.system_identifier::text, d.oid\n"
+        "FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d\n"
+        "WHERE d.datname = pg_catalog.current_database();"
+    )
 
-    names: names of triggers by (entity, qualified table).
+
+def hold(names: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    """The lease that this session took holds these triggers, with the states that they have now.
+
+    names: names of triggers by (entity, qualified table); the tables have to be locked before.
     """
     rows = ",\n    ".join(
         f"({literal(entity)}, {literal(table)},\n     {array(triggers)})"
         for (entity, table), triggers in names.items()
     )
     return (
-        "WITH lease AS (\n"
-        "  INSERT INTO pgtv.lease (until, reason, entities, system_identifier, database_oid)\n"
-        f"  SELECT pg_catalog.now() + {interval(seconds)}, {literal(reason)},\n"
-        f"         {array(entities)}, c.system_identifier::text, d.oid\n"
-        "  FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d\n"
-        "  WHERE d.datname = pg_catalog.current_database()\n"
-        "  RETURNING id, system_identifier, database_oid\n"
-        ")\n"
         "INSERT INTO pgtv.lease_trigger (lease, entity, relation, relation_name, trigger,\n"
         "    trigger_name, enabled, system_identifier, database_oid)\n"
         "SELECT l.id, x.entity, t.tgrelid, x.relation, t.oid, t.tgname, t.tgenabled,\n"
         "       l.system_identifier, l.database_oid\n"
-        f"FROM lease l CROSS JOIN (VALUES\n    {rows}\n"
+        f"FROM pgtv.lease l CROSS JOIN (VALUES\n    {rows}\n"
         ") AS x(entity, relation, names)\n"
         "JOIN pg_catalog.pg_trigger t\n"
-        "  ON t.tgrelid = x.relation::pg_catalog.regclass AND t.tgname = ANY (x.names);"
+        "  ON t.tgrelid = x.relation::pg_catalog.regclass AND t.tgname = ANY (x.names)\n"
+        "WHERE l.id = pg_catalog.currval('pgtv.lease_id_seq');"
     )
 
 
@@ -51,19 +50,29 @@ def extend(lease: Lease, seconds: float, reason: str) -> tuple[str, str]:
     )
 
 
-def give_back(
-    lease: Lease, entities: Iterable[str], owed: Iterable[str], *, whole: bool
-) -> tuple[str, str]:
-    """The lease holds the triggers of `entities` no more, and owes the rows of `owed`.
-
-    whole: these were the last that it held.
-    """
-    only = "" if whole else f" AND entity = ANY ({array(entities)})"
-    ended = ",\n    enabled_at = pg_catalog.now(), enabled_by = CURRENT_USER" if whole else ""
+def owe(lease: Lease, owed: Iterable[str]) -> str:
+    """From now on the rows of these entities are owed."""
     return (
-        f"DELETE FROM pgtv.lease_trigger WHERE lease = {lease.id}{only};",
         "UPDATE pgtv.lease SET owed = ARRAY(SELECT DISTINCT e FROM pg_catalog.unnest(\n"
-        f"        owed || {array(owed)}) e ORDER BY 1){ended}\nWHERE id = {lease.id};",
+        f"        owed || {array(owed)}) e ORDER BY 1)\nWHERE id = {lease.id};"
+    )
+
+
+def let_go(lease: Lease, entities: Iterable[str], relations: Iterable[int] | None) -> str:
+    """The lease holds these triggers no more; relations: on these tables only."""
+    on = "" if relations is None else f"\n    AND relation IN ({', '.join(map(str, relations))})"
+    return (
+        f"DELETE FROM pgtv.lease_trigger WHERE lease = {lease.id}"
+        f" AND entity = ANY ({array(entities)}){on};"
+    )
+
+
+def end(lease: Lease) -> str:
+    """Who gave the last trigger back, and when."""
+    return (
+        "UPDATE pgtv.lease SET enabled_at = pg_catalog.now(), enabled_by = CURRENT_USER\n"
+        f"WHERE id = {lease.id} AND NOT EXISTS (\n"
+        f"        SELECT FROM pgtv.lease_trigger t WHERE t.lease = {lease.id});"
     )
 
 

@@ -13,7 +13,32 @@ from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Trigger
 from pgtv.checks.leases import Held
 
+SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
 _WORDS = {"O": "ENABLE", "D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+
+
+def trees(snapshot: Snapshot, triggers: Iterable[Trigger]) -> list[list[Trigger]]:
+    """The triggers of each table; those of a partitioned one with those of its partitions."""
+    found: dict[int, list[Trigger]] = {}
+    for trigger in triggers:
+        table = snapshot.by_oid.get(trigger.relation)
+        root = (table.partition_root if table else None) or trigger.relation
+        found.setdefault(root, []).append(trigger)
+    return [tree for _, tree in sorted(found.items())]
+
+
+def locked(snapshot: Snapshot, tree: list[Trigger], statements: Iterable[str]) -> list[str]:
+    """One transaction that locks the tables first, partitions by way of their root: a partition
+    may belong to somebody else."""
+    tables = {t.relation for t in tree}
+    names = []
+    for oid in sorted(tables):
+        table = snapshot.by_oid.get(oid)
+        if not (table and table.partition_root in tables and table.partition_root != oid):
+            only = "" if table and table.kind == "p" else "ONLY "
+            names.append(only + snapshot.name_of(oid))
+    lock = f"LOCK TABLE {', '.join(names)} IN {SHARE_ROW_EXCLUSIVE} MODE;"
+    return ["BEGIN;", lock, *statements, "COMMIT;"]
 
 
 def disabling(snapshot: Snapshot, triggers: Iterable[Trigger]) -> Iterator[str]:

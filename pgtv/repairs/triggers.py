@@ -2,8 +2,10 @@
 
 What is disabled is written down in the same transaction, after the locks: the states recorded are
 those that the statements below change. Only the extension's own triggers are touched, by name, all
-kinds of a TVIEW on a table together: a flush trigger missing among the others makes writes fail.
-Nothing here calls the library, so it works where that does not match or is gone.
+kinds of a TVIEW on a table together: a flush trigger missing among the others makes writes fail. A
+table, with its partitions, is a transaction: whoever held one table while waiting for the next would
+deadlock with transactions that write both. Nothing here calls the library, so it works where that
+does not match or is gone.
 """
 
 from __future__ import annotations
@@ -25,9 +27,13 @@ from pgtv.graph.select import require_seen
 from pgtv.pasted import pasteable
 from pgtv.plan import Plan, Step
 from pgtv.repairs import lease_sql
-from pgtv.repairs.trigger_states import disabling, restoring
-
-SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+from pgtv.repairs.trigger_states import (
+    SHARE_ROW_EXCLUSIVE,
+    disabling,
+    locked,
+    restoring,
+    trees,
+)
 
 
 def chosen(snapshot: Snapshot, tviews: Iterable[Tview] | None) -> list[Trigger]:
@@ -101,22 +107,19 @@ def disable(
 
 def _take(snapshot: Snapshot, triggers: list[Trigger], seconds: float, reason: str) -> Step:
     entities = sorted({t.entity or "" for t in triggers})
-    groups: dict[tuple[str, str], list[str]] = {}
-    for t in sorted(triggers, key=lambda t: (t.relation, t.entity or "", t.name)):
-        groups.setdefault((t.entity or "", snapshot.name_of(t.relation)), []).append(t.name)
+    statements = [lease_sql.take(entities, seconds, reason)]
+    for tree in trees(snapshot, triggers):
+        groups: dict[tuple[str, str], list[str]] = {}
+        for t in sorted(tree, key=lambda t: (t.relation, t.entity or "", t.name)):
+            groups.setdefault((t.entity or "", snapshot.name_of(t.relation)), []).append(t.name)
+        statements += locked(snapshot, tree, [lease_sql.hold(groups), *disabling(snapshot, tree)])
     tables = sorted({t.relation for t in triggers})
     on = "1 table" if len(tables) == 1 else f"{len(tables)} tables"
     missed = tuple(t.label for t in stale(snapshot, entities))
     return Step(
         phase="triggers",
         title=f"Disable {len(triggers)} triggers on {on} for {lease_sql.words(seconds)}",
-        statements=(
-            "BEGIN;",
-            _lock(snapshot, tables),
-            lease_sql.take(groups, entities, seconds, reason),
-            *disabling(snapshot, triggers),
-            "COMMIT;",
-        ),
+        statements=tuple(statements),
         role="the owner of the tables who may write the schema pgtv, or a superuser",
         locks=_locks(snapshot, tables),
         note="Writes go on and do not reach "
@@ -151,15 +154,17 @@ def _extend(
 ) -> Step:
     """Also disables what fires again: an update of the extension makes triggers anew."""
     statement, back = lease_sql.extend(lease, seconds, reason)
-    tables = sorted({t.relation for t in mine if t.enabled != "D"})
-    off = ("BEGIN;", _lock(snapshot, tables), *disabling(snapshot, mine)) if tables else ()
+    firing = [t for t in mine if t.enabled != "D"]
+    off: list[str] = []
+    for tree in trees(snapshot, firing):
+        off += locked(snapshot, tree, disabling(snapshot, tree))
     return Step(
         phase="triggers",
         title=f"Extend lease {lease.id} ({lease.reason}, {remaining(lease)}):"
         f" {lease_sql.words(seconds)} from now",
-        statements=(*off, statement, "COMMIT;") if off else (statement,),
+        statements=(statement, *off),
         role="who may write the schema pgtv" + (", the owner of the tables" if off else ""),
-        locks=_locks(snapshot, tables),
+        locks=_locks(snapshot, sorted({t.relation for t in firing})),
         undo=None if off else (back,),
         command="pgtv triggers enable --apply",
     )
@@ -213,24 +218,33 @@ def enable(
 def _give_back(
     snapshot: Snapshot, lease: Lease, entities: set[str], back: list[Held], missed: set[str]
 ) -> Step:
-    tables = sorted({h.trigger.relation for h in back})
-    whole = entities == {t.entity for t in lease.triggers}
+    by_trigger = {h.trigger.oid: h for h in back}
+    owe = lease_sql.owe(lease, missed)
+    statements: list[str] = []
+    for tree in trees(snapshot, [h.trigger for h in back]):
+        tables = sorted({t.relation for t in tree})
+        statements += locked(
+            snapshot,
+            tree,
+            [
+                *restoring(snapshot, [by_trigger[t.oid] for t in tree]),
+                # with the first trigger that fires again: what came before has been missed
+                *([] if statements else [owe]),
+                lease_sql.let_go(lease, entities, tables),
+            ],
+        )
     recorded = sum(t.entity in entities for t in lease.triggers)
     gone = recorded - len({h.record.trigger for h in back} & {t.trigger for t in lease.triggers})
-    note = f"{gone} triggers of the lease are gone, with their tables." if gone > 0 else None
+    rest = lease_sql.let_go(lease, entities, None)
+    first = [] if statements else [owe]
+    statements += ["BEGIN;", *first, rest, lease_sql.end(lease), "COMMIT;"]
     return Step(
         phase="triggers",
         title=f"Give {len(back)} triggers their states of before lease {lease.id} ({lease.reason})",
-        statements=(
-            "BEGIN;",
-            *([_lock(snapshot, tables)] if tables else []),
-            *restoring(snapshot, back),
-            *lease_sql.give_back(lease, entities, missed, whole=whole),
-            "COMMIT;",
-        ),
+        statements=tuple(statements),
         role="the owner of the tables who may write the schema pgtv, or a superuser",
-        locks=_locks(snapshot, tables),
-        note=note,
+        locks=_locks(snapshot, sorted({h.trigger.relation for h in back})),
+        note=f"{gone} triggers of the lease are gone, with their tables." if gone > 0 else None,
         tviews=tuple(t.label for t in stale(snapshot, entities)),
     )
 
@@ -263,20 +277,6 @@ def _acts(snapshot: Snapshot) -> None:
         raise NotPossible("the extension is not installed in this database", "name it with -d")
     if not dialect.acts:
         raise NotPossible(f"pgtv only looks at catalogs of the generation {dialect.name}")
-
-
-def _lock(snapshot: Snapshot, tables: Sequence[int]) -> str:
-    """All at once and in one order, before anything is written: two runs never deadlock.
-
-    Partitions by way of their root: a partition may belong to somebody else.
-    """
-    names = []
-    for oid in tables:
-        table = snapshot.by_oid.get(oid)
-        if table and table.partition_root in tables and table.partition_root != oid:
-            continue
-        names.append(("" if table and table.kind == "p" else "ONLY ") + snapshot.name_of(oid))
-    return f"LOCK TABLE {', '.join(names)} IN {SHARE_ROW_EXCLUSIVE} MODE;"
 
 
 def _locks(snapshot: Snapshot, tables: Sequence[int]) -> tuple[str, ...]:
