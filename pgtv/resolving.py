@@ -179,7 +179,7 @@ def _end(
         ending.role = _role(connection, one.owner)
         ending.outcome, ending.no_dead_letter = Outcome.UNDER_WAY, no_record
         if no_record is None:
-            ending.dead_letter = dead_letters.begin(connection, one, ending.action)
+            _record(connection, ending)
         save()
         if ending.role:
             show(f"SET ROLE {ending.role};")
@@ -208,6 +208,18 @@ def _end(
         if not connection.closed:
             _settle(connection, ending)
         save()
+
+
+def _record(connection: psycopg.Connection[Any], ending: Ending) -> None:
+    """Begin a dead letter; where it cannot be written (a full disk) the receipt is the record."""
+    import psycopg
+
+    try:
+        ending.dead_letter = dead_letters.begin(connection, ending.transaction, ending.action)
+    except psycopg.Error as e:
+        if connection.closed:
+            raise
+        ending.no_dead_letter = f"pgtv.dead_letter cannot be written: {e.diag.message_primary}"
 
 
 def _settle(connection: psycopg.Connection[Any], ending: Ending) -> None:
@@ -271,38 +283,16 @@ def _bring(
     show: Callable[[str], None],
 ) -> None:
     """Compare the TVIEWs that were touched, dependents included, and write what differs."""
-    from pgtv.catalog.collect import collect
-    from pgtv.rows.bring import Brought as OfTview
-    from pgtv.rows.bring import bring, with_dependents
+    from pgtv.repairs.touched import bring_touched
 
-    touched = {
-        label
-        for e in endings
-        if e.outcome in (Outcome.DONE, Outcome.GONE)
-        for label in e.transaction.tviews
-    }
+    over = [e for e in endings if e.outcome in (Outcome.DONE, Outcome.GONE)]
+    touched = sorted({label for e in over for label in e.transaction.tviews})
     if not touched:
         return
-    snapshot = collect(connection)
-    database = snapshot.server.database
-    tviews = [t for t in snapshot.tviews if t.label in touched]
-    for missing in sorted(touched - {t.label for t in tviews}):
-        receipt.rows.append(Brought(database, missing, "unknown", reason="it is no longer there"))
 
-    def keep(b: OfTview) -> None:
-        m = b.merged
-        receipt.rows.append(
-            Brought(
-                database, b.tview, b.end.value, b.differing, m.inserted, m.updated, m.deleted,
-                b.reason, b.hint,
-            )
-        )  # fmt: skip
+    def keep(row: Brought) -> None:
+        receipt.rows.append(row)
         save()
 
-    show(f"-- verify and repair the rows of {', '.join(t.label for t in tviews)}")
-    try:
-        bring(target, snapshot, with_dependents(snapshot, tviews), apply=True, on_end=keep)
-    except PgtvError as e:
-        receipt.rows += [
-            Brought(database, t.label, "unknown", reason=e.message, hint=e.hint) for t in tviews
-        ]
+    show(f"-- verify and repair the rows of {', '.join(touched)}")
+    bring_touched(connection, target, touched, keep)

@@ -142,6 +142,15 @@ def test_a_dead_letter_keeps_what_was_rolled_back(shop18: Database) -> None:
     assert "lost: rolled back" in shop18.pgtv("2pc", "list", "--ended").stdout
 
 
+def test_a_record_that_cannot_be_written_keeps_nothing_from_ending(shop18: Database) -> None:
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    shop18.sql("ALTER TABLE pgtv.dead_letter ADD CONSTRAINT full_disk CHECK (gid <> 'full')")
+    prepare(shop18, "full")
+    done = shop18.pgtv("2pc", "rollback", "full", "--apply")
+    assert done.returncode == 0 and not gids(shop18), done.stdout + done.stderr
+    assert "the receipt is the only record" in done.stderr and "full_disk" in done.stderr
+
+
 def test_at_once_without_reading_tables(shop18: Database, tmp_path: Path) -> None:
     prepare(shop18, "quick")
     file = tmp_path / "r.json"
