@@ -284,3 +284,32 @@ def crash(
             write_output(store.dump_crashes(done, seed), output)
     click.echo(f"{len(done):,} crashes, {wrong} wrong", err=True)
     return Exit.CRITICAL if wrong else Exit.HEALTHY
+
+
+@drill.command()
+@click.option("--minutes", type=click.FloatRange(min=0.01), default=5.0, show_default=True,
+              help="Begin no round after so long.")  # fmt: skip
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="The same faults in the same order."
+)
+@click.option("--major", type=click.IntRange(16, 99), help="PostgreSQL major; default: the newest.")
+def soak(minutes: float, seed: int, major: int | None) -> int:
+    """Load, random faults beside it, pgtv's own repairs; after each round everything is verified.
+
+    Exit codes: 0 every round ended with equal contents and nothing lost, 2 one did not.
+    """
+    from pgtv.drills.soak import run as run_soak
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    (provider,) = providers("local", None, None, (major,) if major else ())
+    rounds, committed = 0, 0
+    for one in run_soak(provider, minutes, seed):
+        rounds, committed = rounds + 1, committed + one.committed
+        click.echo(
+            f"{one.number:5}  {one.fault:28}  {one.committed:6,} committed  {one.seconds:5.1f} s  "
+            + (f"WRONG: {one.problem}" if one.problem else "equal")
+        )
+        if one.problem:
+            return Exit.CRITICAL
+    click.echo(f"{rounds:,} rounds, {committed:,} acknowledged transactions, none lost", err=True)
+    return Exit.HEALTHY

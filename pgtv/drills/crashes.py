@@ -189,8 +189,8 @@ def _after(scene: Scene, point: Point | None, number: int, *, commit: bool) -> s
         different, outcome = compare(scene), "drift cured"
     if different:
         return f"failed: rows differ: {different}"
-    if missing := _missing(scene):
-        return f"failed: {missing} acknowledged rows are gone"
+    if gone := missing(scene):
+        return f"failed: {gone} acknowledged rows are gone"
     if number % VERIFY_EVERY == 0 and (found := scene.differing()):
         return f"failed: pgtv verify says {found}"
     return outcome
@@ -226,7 +226,7 @@ def compare(scene: Scene) -> dict[str, int]:
     return found
 
 
-def _missing(scene: Scene) -> int:
+def missing(scene: Scene) -> int:
     """Acknowledged markers that are not in both base tables and both TVIEWs."""
     there = {
         r[0]
