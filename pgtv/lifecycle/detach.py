@@ -24,6 +24,7 @@ NEEDED = (
     "tviews", "registry", "relations", "reads", "triggers", "grants", "roles", "valid",
     "view_definition", "privileges", "indexes",
 )  # fmt: skip
+_LATER = ("registry", "valid")  # early releases have no such thing
 # Findings that attaching cures by itself: plans and triggers are derived anew.
 CURED = ("plan-unreadable", "needs-reregister", "plan-disagrees", "reads-disagree", "names-stale")
 
@@ -39,14 +40,15 @@ def obstacles(snapshot: Snapshot, findings: Iterable[Finding], others: Sequence[
     if not snapshot.extension.installed:
         return [f"{EXTENSION} is not installed here"]
     dialect = dialects.named(snapshot.extension.generation)
-    if not dialect.acts or not dialect.has_plan:
+    if not dialect.detaches:
         return [f"pgtv only looks at catalogs of the generation {dialect.name}"]
     if not snapshot.server.is_superuser:
         why.append(f"{snapshot.server.user} is no superuser: CREATE EXTENSION will need one")
+    needed = NEEDED if dialect.has_plan else tuple(n for n in NEEDED if n not in _LATER)
     why += [
         f"{gap.section}{f' of {gap.object}' if gap.object else ''} could not be seen: {gap.reason}"
         for gap in snapshot.gaps
-        if gap.section in NEEDED
+        if gap.section in needed
     ]
     if why:
         return why
@@ -115,7 +117,7 @@ def _audit(snapshot: Snapshot) -> str:
 def _unchanged(snapshot: Snapshot) -> str:
     """Fails when a TVIEW came, went or changed between the snapshot and the locks."""
     dialect = dialects.named(snapshot.extension.generation)
-    meta = dialect.qualified_meta(snapshot.extension.schema or dialect.schema or "")
+    meta = dialect.qualified_meta(snapshot.extension.schema or dialect.schema or "public")
     seen = "".join(
         f"{t.entity}\n{t.definition}\n"
         for t in sorted(snapshot.tviews, key=lambda t: t.entity.encode())

@@ -8,8 +8,10 @@ what they do.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
+from pgtv.catalog.dialects.base import OWN_NAME, ident
 from pgtv.catalog.diff import Change, Difference, diff
 from pgtv.catalog.model import Snapshot
 from pgtv.lifecycle import fence
@@ -24,8 +26,11 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
     found = diff(_theirs(before), _theirs(after))
     same_major = before.server.version_num // 10000 == after.server.version_num // 10000
     kept = [c for c in found.changes if c.kind in KINDS and (same_major or not _printed(c))]
-    kept += _triggers(before, after)
-    kept += _privileges(before, after)
+    if before.extension.generation == after.extension.generation:
+        kept += _triggers(before, after)
+        kept += _privileges(before, after)
+    else:
+        kept = [c for c in kept if not _of_generation(c, before, after)]
     sections = {g.section for _, g in found.not_compared}
     return Difference(
         tuple(kept),
@@ -53,6 +58,27 @@ def _theirs(snapshot: Snapshot) -> Snapshot:
 def _printed(change: Change) -> bool:
     """A view's text as the server prints it: another major may print the same view otherwise."""
     return change.kind == "relation" and change.field == "definition"
+
+
+def _of_generation(change: Change, before: Snapshot, after: Snapshot) -> bool:
+    """Whether a change is how another generation of the extension keeps the same TVIEWs.
+
+    Its tables, views, triggers and options are its own; the TVIEWs, their tables and what they read
+    have to be there as before.
+    """
+    if change.kind in ("event trigger", "trigger"):
+        return True
+    if change.kind == "TVIEW":
+        return change.change == "changed"
+    name = change.object.split(": ")[0]
+    views = {r.qualified for s in (before, after) for r in s.relations if r.kind in "vm"}
+    plain = name.rpartition(".")[2]
+    return (
+        name in views
+        or re.fullmatch(OWN_NAME, plain) is not None
+        or name.startswith(f"{ident(after.extension.schema or '')}.")
+        or name.startswith(f"{after.extension.schema}.")
+    )
 
 
 def _jobs(snapshot: Snapshot) -> dict[str, list[str]]:

@@ -107,11 +107,9 @@ def from_snapshot(snapshot: Snapshot, path: str = "snapshot") -> Source:
     """The registrations that a snapshot saw whole. Raises UsageError where it saw none."""
     if gap := snapshot.gap("tviews"):
         raise UsageError(f"{path} does not hold the TVIEWs: {gap.reason}")
-    if not dialects.named(snapshot.extension.generation).has_plan:
-        raise UsageError(
-            f"{path} is of an early release, whose registrations this one cannot hold",
-            "write their definitions down as SQL and give that file: docs/operations/UPGRADES.md",
-        )
+    dialect = dialects.named(snapshot.extension.generation)
+    if not dialect.detaches:
+        raise UsageError(f"{path} is of a catalog that this pgtv does not know")
     origin = f"{path}, taken {snapshot.taken_at}"
     graph = edges(snapshot)
     found: dict[str, Registration] = {}
@@ -123,12 +121,32 @@ def from_snapshot(snapshot: Snapshot, path: str = "snapshot") -> Source:
         else:
             upstream = graph.upstream([tview.table_oid])[1:]
             reads = frozenset(graph.tviews[o].entity for o in upstream if o in graph.tviews)
-            found[tview.entity] = replace(
-                _registration(snapshot, tview, origin), reads=reads - {tview.entity}
-            )
+            one = _registration(snapshot, tview, origin)
+            if dialect.embeds_views:
+                one = _carried(snapshot, one)
+            found[tview.entity] = replace(one, reads=reads - {tview.entity})
     if not found and not unusable:
         raise UsageError(f"{path} holds no TVIEW", "was it taken after they were lost?")
     return Source(path, found, snapshot, unusable)
+
+
+def _carried(snapshot: Snapshot, one: Registration) -> Registration:
+    """A registration of an early generation as the current one would have it."""
+    from pgtv.repairs.carrying import carried, tables_of_views
+
+    query = carried(one.query, tables_of_views(snapshot))
+    tables = {snapshot.name_of(t.view_oid): t.label for t in snapshot.tviews}
+    persistence = snapshot.by_oid[one.table_oid].persistence
+    return replace(
+        one,
+        query=query,
+        text=query,
+        view=None,
+        needs=frozenset((kind, tables.get(name, name)) for kind, name in one.needs),
+        options={**one.options, **({"logged": False} if persistence == "u" else {})},
+        trusted=persistence == "u",
+        major=0,
+    )
 
 
 def _unusable(snapshot: Snapshot, tview: Tview) -> str | None:

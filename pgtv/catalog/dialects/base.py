@@ -105,7 +105,8 @@ class CatalogTrigger:
 class Dialect:
     """One generation of the catalog.
 
-    acts: whether repairs were tested on it; elsewhere pgtv looks only.
+    acts: whether repairs were tested on it; elsewhere pgtv looks only. detaches: whether its extension
+    can be dropped and its definitions carried to the current generation.
     """
 
     name: str
@@ -113,6 +114,8 @@ class Dialect:
     meta: str = "pg_tview_meta"
     valid: str = "pg_tview_valid"
     acts: bool = True
+    detaches: bool = True
+    embeds_views: bool = False  # TVIEWs read each other's backing views, not tables
     revisions: tuple[int, ...] = (10,)
     contract_versions: tuple[int, ...] = (2,)
     server_majors: tuple[int, ...] = (16, 17, 18)

@@ -81,6 +81,7 @@ DIALECT = Beta19Dialect(
     name="beta19",
     schema=None,
     acts=False,
+    embeds_views=True,
     revisions=(),
     contract_versions=(),
     server_majors=(13, 14, 15, 16, 17, 18),

@@ -17,5 +17,9 @@ class LabDialect(Dialect):
 
 
 DIALECT = LabDialect(
-    name="lab", event_triggers={}, trigger_language="plpgsql", server_majors=(14, 15, 16, 17, 18)
+    name="lab",
+    detaches=False,
+    event_triggers={},
+    trigger_language="plpgsql",
+    server_majors=(14, 15, 16, 17, 18),
 )

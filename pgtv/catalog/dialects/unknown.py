@@ -36,6 +36,7 @@ DIALECT = UnknownDialect(
     name="unknown",
     schema=None,
     acts=False,
+    detaches=False,
     revisions=(),
     contract_versions=(),
     server_majors=(13, 14, 15, 16, 17, 18),
