@@ -107,6 +107,10 @@ class Verbs(ABC):
     def standby(self, settings: Mapping[str, str] | None = None) -> Verbs:
         raise self.refuse(Can.STANDBY)
 
+    def backup(self, settings: Mapping[str, str] | None = None, *options: str) -> Verbs:
+        """A server made of a base backup of this one, not yet started; options: of pg_basebackup."""
+        raise self.refuse(Can.BACKUP)
+
     def promote(self) -> None:
         raise self.refuse(Can.STANDBY)
 
