@@ -29,7 +29,7 @@ FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
 
 STANDING = """
 SELECT i.version, n.nspowner::pg_catalog.regrole::text AS owner,
-       n.nspowner = CURRENT_USER::pg_catalog.regrole AS mine,
+       n.nspowner = (SELECT m.oid FROM pg_catalog.pg_roles m WHERE m.rolname = CURRENT_USER) AS mine,
        i.system_identifier = c.system_identifier::text AND i.database_oid = d.oid AS here
 FROM pgtv.installation i
 JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
