@@ -37,12 +37,11 @@ def run(context: Context) -> Iterator[Finding]:
     missing = not context.snapshot.extension.installed
     yield context.finding(
         f"schema {fence.SCHEMA}",
-        f"Writes to {len(names)} tables fail (25006): "
-        + (
-            "their TVIEWs are detached, and wait for pgtv upgrade attach."
-            if missing
-            else "they were fenced while TVIEWs were detached, and attaching did not end."
-        ),
+        f"Writes to the tables of {len(names)} TVIEWs, and to all that these read, fail (25006): they "
+        "are detached, and wait for pgtv upgrade attach."
+        if missing
+        else f"Writes to {len(names)} tables fail (25006): they were fenced while TVIEWs were "
+        "detached, and attaching did not end.",
         affects=tuple(t.label for t in context.edges.affected(r.oid for r in fenced)),
         evidence=[{"table": name} for name in names],
         remedy=Remedy(

@@ -171,6 +171,7 @@ def attach(
     missing, 3 could not run.
     """
     from pgtv import plan as plans
+    from pgtv.lifecycle import fence
 
     if state and apply_:
         raise UsageError("--state plans without a server; --apply needs one")
@@ -195,6 +196,10 @@ def attach(
             break
     for left in plan.left:
         click.echo(f"left alone: {left.finding}: {left.why}", err=True)
+    if plan.left and fence.fenced(now):
+        click.echo(
+            f"writes stay refused while these are missing; {fence.lower()} lets them in", err=True
+        )
     code = _verdict(held.snapshot, now, None)
     return Exit.CRITICAL if plan.left else code
 

@@ -52,7 +52,7 @@ def plan(
         system_identifier=now.server.system_identifier,
         generation=now.extension.generation,
         steps=tuple(steps),
-        left=tuple(Left(entity, why) for entity, why in sorted(refused.items())),
+        left=tuple(Left(f"tv_{e}", why) for e, why in sorted(refused.items())),
         asked=("attach", source.path),
     )
 

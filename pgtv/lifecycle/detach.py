@@ -59,6 +59,10 @@ def obstacles(snapshot: Snapshot, findings: Iterable[Finding], others: Sequence[
         if p.database == snapshot.server.database
     ]
     why += [
+        f"triggers are disabled ({lease.reason}): pgtv triggers enable, which brings the rows too"
+        for lease in snapshot.leases
+    ]
+    why += [
         f"{f.id}: {f.title}. Repair it first: pgtv repair metadata"
         for f in findings
         if f.severity is Severity.CRITICAL and f.check not in CURED and f.caused_by is None

@@ -6,6 +6,7 @@ Each was seen to work on the real extension; none touches rows. They need the ca
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -153,14 +154,17 @@ def restore(
             values[column] = typed(row[column], kind)
         elif column != "created_at" and now.get(column, default) != default:
             values[column] = typed(default, kind)
+    renewed = ", ".join(f"{c} = EXCLUDED.{c}" for c in values if c != "entity")
     return (
-        f"INSERT INTO {dialect.qualified_meta(schema)}\n"
-        f"       ({', '.join(values)})\n"
+        f"INSERT INTO {dialect.qualified_meta(schema)}\n{_wrapped('(' + ', '.join(values) + ')')}\n"
         f"VALUES ({', '.join(values.values())})\n"
-        "ON CONFLICT (entity) DO UPDATE SET "
-        + ", ".join(f"{c} = EXCLUDED.{c}" for c in values if c != "entity")
-        + ";"
+        f"ON CONFLICT (entity) DO UPDATE SET\n{_wrapped(renewed)};"
     )
+
+
+def _wrapped(text: str) -> str:
+    """A list of plain names on lines that a terminal holds."""
+    return textwrap.fill(text, 78, initial_indent="       ", subsequent_indent="       ")
 
 
 def typed(value: Any, kind: str) -> str:
