@@ -236,7 +236,7 @@ def report(files: tuple[Path, ...], fmt: str, output: Path | None) -> int:
     from pgtv.drills import store
 
     loaded = [store.load(f) for f in files]
-    merged = replace(loaded[-1], outcomes=tuple(o for r in loaded for o in r.outcomes))
+    merged = replace(loaded[0], outcomes=tuple(o for r in loaded for o in r.outcomes))
     write_output(_render(merged, fmt), output)
     return merged.exit
 
