@@ -159,7 +159,8 @@ def test_refused_without_a_place_to_keep_the_states(shop18: Database) -> None:
     assert "says nothing" in done(shop, "disable", "--for", "1m", "--reason", " ", code=3).stderr
 
 
-def test_doctor_counts_a_lease_down(shop: Database) -> None:
+def test_doctor_counts_a_lease_down(shop18: Database) -> None:
+    shop = shop18
     leased(shop, "tv_customer", "tv_stock")
     found = {f.id: f for f in triggers_findings(shop)}
     cause = found.pop("trigger-lease:lease 1")
@@ -245,8 +246,9 @@ def test_killed_between_enabling_and_the_merge(shop: Database) -> None:
     assert triggers_findings(shop) == []
 
 
-def test_what_stops_half_way_goes_on_from_there(shop: Database) -> None:
+def test_what_stops_half_way_goes_on_from_there(shop18: Database) -> None:
     """A table is a transaction: what was done before a lock that is not given stays done."""
+    shop = shop18
     shop.pgtv("init", "--apply")
     before = shop.sql(STATES)
     blocked = ("--apply", "--lock-timeout", "30ms")
@@ -374,8 +376,9 @@ def test_rows_stay_owed_while_somebody_may_commit_old_ones(shop: Database) -> No
     assert leases(shop) == [(1, [], 0)]
 
 
-def test_a_snapshot_of_before_is_refused_by_the_extension(shop: Database) -> None:
+def test_a_snapshot_of_before_is_refused_by_the_extension(shop18: Database) -> None:
     """Why such transactions are not waited for: a dump would keep rows owed for hours."""
+    shop = shop18
     leased(shop, "tv_stock")
     move = "UPDATE public.tb_stock_move SET amount = amount {} 1000 WHERE fk_product = 7"
     shop.sql(move.format("+"))
