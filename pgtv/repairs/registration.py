@@ -81,7 +81,7 @@ def restore(
     done: list[Registration] = []
     refused: dict[str, str] = {}
     for registration in in_order(wanted):
-        why = _lacks(registration, absent, refused) or _refusal(now, registration, decided)
+        why = _lacks(now, registration, absent, refused) or _refusal(now, registration, decided)
         if why:
             refused[registration.entity] = why
             continue
@@ -120,9 +120,13 @@ def in_order(wanted: Iterable[Registration]) -> list[Registration]:
 
 
 def _lacks(
-    r: Registration, absent: frozenset[tuple[str, str]], refused: Mapping[str, str]
+    now: Now,
+    r: Registration,
+    absent: frozenset[tuple[str, str]],
+    refused: Mapping[str, str],
 ) -> str | None:
-    missing = sorted(r.needs & absent)
+    """What it reads and is not there. A view that stands knows what its tables are called now."""
+    missing = sorted(r.needs & absent) if now.view(r) is None else []
     if missing:
         return "it reads what is not there: " + ", ".join(
             f"{kind} {name}" for kind, name in missing

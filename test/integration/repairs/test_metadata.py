@@ -226,6 +226,26 @@ def test_a_definition_that_does_not_fit_the_table_is_refused_whole(
     assert shop18.sql("SELECT to_regclass('tviews.public__tv_customer') IS NULL") == "t\n"
 
 
+def test_a_table_renamed_since_the_snapshot(shop18: Database, tmp_path: Path) -> None:
+    """The view followed the rename, the snapshot did not: shown, and asked about."""
+    file = saved(shop18, tmp_path)
+    shop18.sql("ALTER TABLE public.tb_category RENAME TO tb_kind;"
+               f" DELETE FROM {META} WHERE entity = 'category'")  # fmt: skip
+    done = repair(shop18, tmp_path, "tv_category", "--from", file)
+    assert done.returncode != 0
+    assert "+   FROM public.tb_category c" in done.stderr
+    assert "-   FROM public.tb_kind c" in done.stderr
+    decision = tmp_path / "kind.sql"
+    decision.write_text(
+        "SELECT tviews.pg_tviews_create('public.tv_category', 'SELECT c.pk_category, c.id,"
+        " jsonb_build_object(''id'', c.id, ''name'', c.name) AS data FROM public.tb_kind c');"
+    )
+    more = ("--from", file, "--definition", str(decision))
+    done = repair(shop18, tmp_path, "tv_category", *more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert differing(shop18) == {}
+
+
 def test_one_that_is_well_is_left_alone_however_old_the_file(
     shop18: Database, tmp_path: Path
 ) -> None:
