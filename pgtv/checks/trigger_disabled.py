@@ -71,17 +71,22 @@ def run(context: Context) -> Iterator[Finding]:
 
 
 def _below(finding: Finding, lease: Lease) -> Finding:
-    """A lease explains it, unless writes fail: nobody wanted that."""
-    if finding.effect is Effect.WRITES_FAIL:
-        return finding
+    """A lease explains it, unless writes fail: nobody wanted that. Only the lease's command cures it."""
+    own = finding.effect is Effect.WRITES_FAIL
     return replace(
         finding,
         id=f"{finding.id}:lease {lease.id}",
-        severity=severity(lease),
-        caused_by=finding_id(lease),
+        severity=finding.severity if own else severity(lease),
+        caused_by=None if own else finding_id(lease),
         remedy=Remedy(
             command="pgtv triggers enable --apply",
-            note=f"Lease {lease.id} holds them: pgtv triggers enable ends it, and brings the rows.",
+            note=f"Lease {lease.id} holds them: pgtv triggers enable ends it, and brings the rows."
+            + (
+                " Some of its triggers were enabled by hand; disabling the same TVIEWs again"
+                " (pgtv triggers disable) disables those too, and lets writes through."
+                if own
+                else ""
+            ),
         ),
     )
 

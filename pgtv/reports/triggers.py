@@ -125,7 +125,7 @@ def render(found: Status, width: int | None = 100, verbosity: int = 0) -> str:
     counted = Counter(t.enabled for p in found.places for t in p.triggers)
     tables = len({p.table for p in found.places if p.triggers})
     states = ", ".join(f"{n} {_plural_of(s, n)}" for s, n in sorted(counted.items(), reverse=True))
-    whole = ", as expected" if found.places and all(p.expected for p in found.places) else ""
+    whole = ", none missing" if found.places and not any(p.missing for p in found.places) else ""
     lines.append(
         f"{plural(counted.total(), 'trigger')} on {plural(tables, 'table')}{whole}: {states or 'none'}"
     )

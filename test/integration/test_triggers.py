@@ -201,6 +201,28 @@ def test_doctor_counts_a_lease_down(shop18: Database) -> None:
     assert triggers_findings(shop) == []
 
 
+def test_a_trigger_of_a_lease_enabled_by_hand_makes_writes_fail(shop18: Database) -> None:
+    """An outage, so nothing to hide below the lease; repair does not end the lease for it either."""
+    shop = shop18
+    leased(shop, "tv_customer", "tv_basket", "tv_segment")
+    shop.sql(
+        "ALTER TABLE public.tb_customer ENABLE TRIGGER trg_tview_row_customer_on_public_tb_customer"
+    )
+    with shop.connect() as connection, pytest.raises(psycopg.Error) as refused:
+        connection.execute("UPDATE public.tb_customer SET name = 'x' WHERE pk_customer = 1")
+    assert refused.value.sqlstate == "55000"
+    found = {f.id: f for f in triggers_findings(shop)}
+    loud = found["trigger-disabled:public.tb_customer:lease 1"]
+    assert (loud.severity, loud.caused_by) == (Severity.CRITICAL, None)
+    held = off(shop)
+    shop.pgtv("repair", "--apply")
+    assert off(shop) == held
+    done(shop, "disable", "tv_customer", "tv_basket", "tv_segment", *FOR, "--apply")
+    shop.sql("UPDATE public.tb_customer SET name = 'x' WHERE pk_customer = 1")
+    done(shop, "enable", "--apply")
+    assert differing(shop) == {}
+
+
 def test_who_may_not_see_leases_does_not_take_them_for_none(shop18: Database) -> None:
     shop = shop18
     leased(shop, "tv_customer")
@@ -495,7 +517,7 @@ def test_the_leases_of_a_copy_are_not_its_own(shop18: Database) -> None:
 def test_status(shop18: Database) -> None:
     shop = shop18
     shown = done(shop, "status").stdout
-    assert "47 triggers on 9 tables, as expected: 47 fire" in shown
+    assert "47 triggers on 9 tables, none missing: 47 fire" in shown
     assert "LEASE" not in shown and "2 partitions" in shown
     assert "tb_stock_move_2026" in done(shop, "status", "-v").stdout
     leased(shop, "tv_stock")

@@ -58,7 +58,7 @@ def out(shop: Database) -> None:
 def back(shop: Database) -> None:
     run(shop, "enable", "--apply")
     assert differing(shop) == {}
-    assert run(shop, "status").stdout.rstrip().endswith("as expected: 47 fire")
+    assert run(shop, "status").stdout.rstrip().endswith("none missing: 47 fire")
     shop.sql("UPDATE public.tb_customer SET name = 'arrives' WHERE pk_customer = 1")
     assert differing(shop) == {}
 
