@@ -105,6 +105,11 @@ class Snapshot:
         return {r.oid: r for r in self.relations}
 
     @cached_property
+    def by_name(self) -> dict[tuple[str, str], Relation]:
+        """By schema and name, both unquoted."""
+        return {(r.schema, r.name): r for r in self.relations}
+
+    @cached_property
     def tview_by_table(self) -> dict[int, Tview]:
         return {t.table_oid: t for t in self.tviews}
 

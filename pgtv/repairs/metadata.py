@@ -171,7 +171,7 @@ def _about(now: Snapshot, examination: Examination, one: Registration) -> tuple[
     """Ids of findings on this TVIEW's registration."""
     names = {one.entity, one.name, ident(one.name), one.table, one.label(now)}
     tview = now.tview_by_entity.get(one.entity)
-    table = next((r for r in now.relations if (r.schema, r.name) == (one.schema, one.name)), None)
+    table = now.by_name.get((one.schema, one.name))
     if tview:
         names.add(tview.label)
     if table and (other := now.tview_by_table.get(table.oid)):

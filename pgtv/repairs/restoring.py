@@ -42,8 +42,7 @@ class Now:
 def look(snapshot: Snapshot) -> Now:
     dialect = dialects.named(snapshot.extension.generation)
     schema = snapshot.extension.schema or dialect.schema or "public"
-    by_name = {(r.schema, r.name): r for r in snapshot.relations}
-    return Now(snapshot, dialect, schema, by_name)
+    return Now(snapshot, dialect, schema, snapshot.by_name)
 
 
 def same_query(now: Now, view: Relation, wanted: Registration) -> bool:

@@ -65,12 +65,8 @@ class Registration:
 
     def label(self, snapshot: Snapshot) -> str:
         """How `snapshot` names its table, where it holds it."""
-        found = (
-            r.qualified
-            for r in snapshot.relations
-            if (r.schema, r.name) == (self.schema, self.name)
-        )
-        return next(found, self.table)
+        found = snapshot.by_name.get((self.schema, self.name))
+        return found.qualified if found else self.table
 
 
 @dataclass(frozen=True)
