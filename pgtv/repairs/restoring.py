@@ -100,10 +100,14 @@ def step(now: Now, r: Registration, decided: frozenset[str]) -> Step:
         title=f"Register {table.qualified} as in {r.origin}",
         statements=tuple(statements),
         role="superuser",
-        locks=("SHARE ROW EXCLUSIVE on the tables that it reads, where triggers are missing",),
+        locks=(_writers_wait(r) + ", where triggers are missing",),
         note="Rows are not touched here. Writes missed meanwhile are brought by the last step.",
         tviews=(table.qualified,),
     )
+
+
+def _writers_wait(r: Registration) -> str:
+    return f"SHARE ROW EXCLUSIVE on {', '.join(r.tables) or 'the tables that it reads'}"
 
 
 def _stands(now: Now, view: Relation, r: Registration, *, decided: bool) -> bool:
@@ -187,7 +191,7 @@ def _anew(now: Now, r: Registration) -> Step:
         title=f"Create {r.table} anew, as in {r.origin}",
         statements=tuple(statements),
         role="superuser",
-        locks=("SHARE ROW EXCLUSIVE on the tables that it reads",),
+        locks=(_writers_wait(r),),
         note="Its table is gone with its rows: it is created from the definition and filled. Indexes, "
         "policies and grants of its own other than SELECT have to be made again.",
         tviews=(r.table,),

@@ -16,7 +16,7 @@ from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import UsageError
-from pgtv.graph.edges import edges
+from pgtv.graph.edges import edges, planned_relations
 
 if TYPE_CHECKING:
     import psycopg
@@ -31,8 +31,8 @@ class Registration:
     the definition. row: other columns of the catalog row, by name, as JSON. view: the backing view's
     name, None where only the dialect knows. columns: of the backing view, None where not known.
     reads: entities that it reads, directly or not. needs: `relation` or `function` and the name of what
-    its query names itself. trusted: an UNLOGGED TVIEW whose rows the extension
-    trusted. major: of the server that printed a qualified query. origin: for people.
+    its query names itself. tables: those that carry its triggers, where known. trusted: an UNLOGGED
+    TVIEW whose rows the extension trusted. major: of the server that printed a qualified query. origin: for people.
     """
 
     entity: str
@@ -50,6 +50,7 @@ class Registration:
     readers: tuple[tuple[str, bool], ...] = ()
     reads: frozenset[str] = frozenset()
     needs: frozenset[tuple[str, str]] = frozenset()
+    tables: tuple[str, ...] = ()
     trusted: bool = False
     table_oid: int = 0
     major: int = 0
@@ -181,6 +182,13 @@ def _registration(snapshot: Snapshot, tview: Tview, origin: str) -> Registration
             if g.relation == table.oid and g.privilege == "SELECT"
         ),
         needs=frozenset(_needs(snapshot, tview.view_oid)),
+        tables=tuple(
+            sorted(
+                snapshot.name_of(oid)
+                for oid in planned_relations(tview)
+                if oid in snapshot.by_oid and snapshot.by_oid[oid].kind in "rp"
+            )
+        ),
         trusted=tview.valid is True and table.persistence == "u",
         table_oid=table.oid,
         major=snapshot.server.version_num // 10000,

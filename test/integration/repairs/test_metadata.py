@@ -11,6 +11,8 @@ from contents import differing, write_everywhere
 from servers import Database
 
 from pgtv.lifecycle.same import compare
+from pgtv.repairs.registration import restore
+from pgtv.repairs.sources import from_snapshot
 
 EVERYTHING = (Path(__file__).parents[1] / "lifecycle" / "everything.sql").read_text(
     encoding="utf-8"
@@ -345,3 +347,29 @@ def test_what_the_database_still_knows_needs_no_file_and_keeps_no_reader_waiting
         assert done.returncode == 0, done.stdout + done.stderr
     assert "pg_tviews_refresh" not in done.stdout
     assert differing(shop18) == {}
+
+
+HEAVY = """SELECT c.oid::regclass::text FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE l.pid = pg_backend_pid() AND l.granted AND c.relkind IN ('r', 'p') AND c.relnamespace NOT IN
+  ('pg_catalog'::regnamespace, 'tviews'::regnamespace, 'pg_toast'::regnamespace)
+AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"""
+
+
+def test_locks_that_are_printed_are_those_that_are_taken(shop18: Database) -> None:
+    """Before each COMMIT: what writers would wait for stands in the step, and nothing stronger."""
+    was = from_snapshot(shop18.snapshot())
+    shop18.sql(f"{DROP_ALL}; CREATE EXTENSION pg_tviews")
+    steps = restore(shop18.snapshot(), was.registrations.values()).steps
+    taken = set()
+    with shop18.connect() as connection:
+        for step in steps:
+            for statement in step.statements:
+                if statement == "COMMIT;":
+                    connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+                    locked = {name for (name,) in connection.execute(HEAVY).fetchall()}
+                    (printed,) = step.locks
+                    partitions = {n for n in locked if n.startswith("public.tb_stock_move_")}
+                    assert all(name in printed for name in locked - partitions), (locked, printed)
+                    taken |= locked
+                connection.execute(statement.encode())
+    assert "public.tb_customer" in taken, "no lock was seen at all"
