@@ -5,6 +5,7 @@ A provider makes servers by a wish; what it cannot make or do it tells beforehan
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,8 @@ class Local:
         }
         if why := room.cannot_mount():
             lacking[Can.ROOM] = f"{why}: --provider docker"
+        if not shutil.which("prlimit"):
+            lacking[Can.BACKEND_MEMORY] = "there is no prlimit here (util-linux)"
         return _first(powers, lacking)
 
     def make(self, wish: Wish) -> Verbs:

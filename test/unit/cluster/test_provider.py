@@ -30,6 +30,12 @@ def test_small_disks_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "needs root" in str(Local(Path("/nowhere")).missing([Can.ROOM]))
 
 
+def test_bounds_need_prlimit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Local(Path("/nowhere")).missing([Can.BACKEND_MEMORY]) is None
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "no prlimit" in str(Local(Path("/nowhere")).missing([Can.BACKEND_MEMORY]))
+
+
 def test_wishes() -> None:
     assert Wish().plain
     for wish in (Wish({"a": "b"}), Wish(small=(8, "data")), Wish(memory=1), Wish(major=18)):
