@@ -32,7 +32,8 @@ class Registration:
     name, None where only the dialect knows. columns: of the backing view, None where not known.
     reads: entities that it reads, directly or not. needs: `relation` or `function` and the name of what
     its query names itself. tables: those that carry its triggers, where known. trusted: an UNLOGGED
-    TVIEW whose rows the extension trusted. major: of the server that printed a qualified query. origin: for people.
+    TVIEW whose rows the extension trusted. major: of the server that printed a qualified query.
+    origin: for people.
     """
 
     entity: str
@@ -97,6 +98,8 @@ def load(path: Path) -> Source:
         raise UsageError(f"{path} is neither a snapshot nor SQL text") from None
     if text.lstrip().startswith("{"):
         return from_snapshot(codec.loads(text, str(path)), str(path))
+    from pgtv.repairs.defined import from_sql
+
     return from_sql(str(path), text)
 
 
@@ -166,7 +169,7 @@ def _registration(snapshot: Snapshot, tview: Tview, origin: str) -> Registration
     return Registration(
         entity=tview.entity,
         schema=table.schema,
-        query=_query(printed or tview.definition),
+        query=query_of(printed or tview.definition),
         text=tview.definition,
         origin=origin,
         qualified=printed is not None,
@@ -219,70 +222,7 @@ def absent(
     return frozenset((str(k), str(n)) for k, n in found)
 
 
-def from_sql(path: str, text: str) -> Source:
-    """What an SQL file (a migration) defines; the last definition of a TVIEW counts.
-
-    Raises UsageError where it defines none.
-    """
-    from pgtv.lint.facts import Definition, Facts
-    from pgtv.lint.files import read_file
-    from pgtv.lint.source import Source as File
-
-    facts = Facts()
-    file = File(path, text)
-    read_file(file, facts)
-    found: dict[str, Registration] = {}
-    unusable: dict[str, str] = {}
-    for event, what in facts.events:
-        if event == "drop":
-            found.pop(what[1].removeprefix("tv_"), None)
-            continue
-        assert isinstance(what, Definition)
-        entity = what.table.removeprefix("tv_")
-        found.pop(entity, None)
-        unusable.pop(entity, None)
-        where = f"{path} line {file.position(what.at)[0]}"
-        why = _not_literal(what)
-        if why:
-            unusable[entity] = f"{where}: {why}"
-            continue
-        options = dict(what.options or {})
-        found[entity] = Registration(
-            entity=entity,
-            schema=what.schema or "public",
-            query=_query(what.query or ""),
-            text=_query(what.query or ""),
-            origin=where,
-            row=registering.row_of(options),
-            options=options,
-            reads=_reads(what.node, entity),
-        )
-    if not found and not unusable:
-        raise UsageError(
-            f"{path} defines no TVIEW", "a migration that creates it, or a snapshot, is needed"
-        )
-    return Source(path, found, None, unusable)
-
-
-def _reads(node: Any, entity: str) -> frozenset[str]:
-    """Entities of the tables named tv_… in a definition; what views in between read is not seen."""
-    from pgtv.definitions.walk import read
-
-    names = {name for _, name in read(node).relations}
-    return frozenset(n[3:] for n in names if n.startswith("tv_")) - {entity}
-
-
-def _not_literal(definition: Any) -> str | None:
-    if definition.error:
-        return f"the definition cannot be read: {definition.error}"
-    if definition.query is None or definition.node is None:
-        return "the definition is not written there, but built at run time"
-    if definition.options is None or "" in definition.options:
-        return "its options are not written there as JSON"
-    return None
-
-
-def _query(text: str) -> str:
+def query_of(text: str) -> str:
     return text.strip().rstrip(";").strip()
 
 

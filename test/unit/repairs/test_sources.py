@@ -11,8 +11,9 @@ import pytest
 from pgtv.catalog.model import Gap
 from pgtv.errors import UsageError
 from pgtv.repairs import sources
+from pgtv.repairs.defined import from_sql
 from pgtv.repairs.registration import in_order, intact, restore
-from pgtv.repairs.sources import Registration, disagreement, from_snapshot, from_sql
+from pgtv.repairs.sources import Registration, disagreement, from_snapshot
 
 sys.path.insert(0, str(Path(__file__).parent))
 
