@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -64,8 +65,8 @@ WHERE to_jsonb(v) IS DISTINCT FROM to_jsonb(t)
 @dataclass
 class Round:
     """What one round showed. states: SQLSTATE of every failed transaction; waits: lock waits of
-    readers that the server logged; asked: exclusive locks that pgtv's sessions asked for; left: rows
-    that differ in the end."""
+    readers that the server logged; asked: exclusive locks that pgtv's sessions asked for; deadlocks:
+    those in which a session of pgtv had a part; left: rows that differ in the end."""
 
     seed: int
     transactions: int = 0
@@ -73,6 +74,7 @@ class Round:
     left: int = 0
     waits: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    deadlocks: int = 0
     reads: int = 0
     worst_read: float = 0.0
     seconds: float = 0.0
@@ -213,7 +215,7 @@ def settings() -> dict[str, str]:
     """The server must tell of every wait, with who waited, and what pgtv ran."""
     return {
         "log_lock_waits": "on",
-        "log_line_prefix": "'<%a> '",
+        "log_line_prefix": "'<%a> %p '",
         "max_wal_size": "8GB",
         "max_connections": "50",
     }
@@ -252,6 +254,12 @@ def one_round(
             for w in ("LOCK TABLE", "ACCESS EXCLUSIVE", "TRUNCATE ", "ALTER TABLE", "DROP ")
         )
     ]
+    ours = set(re.findall(rf"^<{PGTV}> (\d+) ", log, re.MULTILINE))
+    # the lines "Process 1 waits for … blocked by process 2" stand in the error's detail
+    told.deadlocks = sum(
+        bool(ours & set(re.findall(r"[Pp]rocess (\d+)", detail)))
+        for detail in re.findall(r"deadlock detected(.*?)HINT:", log, re.DOTALL)
+    )
     told.left = sum(int(server.psql(WRONG.format(e=e), database)) for e in ("user", "post"))
     return told
 

@@ -43,5 +43,6 @@ def _right(shown: Round) -> None:
     assert not shown.asked, "pgtv asked for an exclusive lock"
     assert "differed" in shown.said, "nothing was repaired: this proves nothing"
     assert shown.reads
+    assert not shown.deadlocks, "a writer had to give way to pgtv"
     # what the extension itself throws under such writers: retries, and two of its own
     assert set(shown.states) <= {"40001", "40P01", "21000", "23505", "55P03"}
