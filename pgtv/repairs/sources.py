@@ -108,7 +108,7 @@ def from_snapshot(snapshot: Snapshot, path: str = "snapshot") -> Source:
     if gap := snapshot.gap("tviews"):
         raise UsageError(f"{path} does not hold the TVIEWs: {gap.reason}")
     dialect = dialects.named(snapshot.extension.generation)
-    if not dialect.detaches:
+    if not (dialect.acts or dialect.detaches):
         raise UsageError(f"{path} is of a catalog that this pgtv does not know")
     origin = f"{path}, taken {snapshot.taken_at}"
     graph = edges(snapshot)
