@@ -105,6 +105,7 @@ def _collect(run: Asking) -> Snapshot:
     reach = run.ask("relations", queries.REACH, seeds)
     oids: Params = {"rels": _array(r["oid"] for r in reach.rows() or ()), **seeds}
     relation_rows = run.ask("relations", queries.RELATIONS, oids)
+    column_rows = run.ask("relations", queries.COLUMNS, oids)
     reads = run.all("reads", model.Read, queries.READS, oids)
     functions = run.all("functions", model.Function, queries.FUNCTIONS, oids)
     trigger_rows = run.ask("triggers", queries.TRIGGERS, oids)
@@ -123,7 +124,7 @@ def _collect(run: Asking) -> Snapshot:
     session_rows = run.ask("sessions", queries.SESSIONS, oids, MONITOR)
     subscriptions = run.all("subscriptions", model.Subscription, queries.SUBSCRIPTIONS, oids)
     publications = run.all("publications", model.Publication, queries.PUBLICATIONS, oids)
-    relations = _relations(relation_rows)
+    relations = _relations(relation_rows, column_rows)
     snapshot = Snapshot(
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         pgtv_version=__version__,
@@ -204,12 +205,15 @@ def _server(run: Asking, answers: tuple[Answer, Answer, Answer]) -> model.Server
     )
 
 
-def _relations(rows: Answer) -> tuple[model.Relation, ...]:
+def _relations(rows: Answer, column_rows: Answer) -> tuple[model.Relation, ...]:
+    columns: dict[int, list[model.Column]] = {}
+    for row in column_rows.rows() or ():
+        columns.setdefault(row.pop("relation"), []).append(model.Column(**row))
     found = []
     for row in rows.rows() or ():
-        columns = tuple(model.Column(**c) for c in row.pop("columns") or ())
         constraints = tuple(model.Constraint(**c) for c in row.pop("constraints") or ())
-        found.append(model.Relation(**row, columns=columns, constraints=constraints))
+        own = tuple(columns.get(row["oid"], ()))
+        found.append(model.Relation(**row, columns=own, constraints=constraints))
     return tuple(found)
 
 

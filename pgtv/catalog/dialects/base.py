@@ -58,14 +58,16 @@ def literal(text: str) -> str:
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
-def regclasses(alias: str, column: str) -> str:
-    """SQL for the OIDs (int8[]) in a regclass[] column that a row may lack or hold NULL in."""
-    array = f"pg_catalog.to_jsonb({alias})->{literal(column)}"
+def regclasses(row: str, column: str) -> str:
+    """SQL for the OIDs (int8[]) in a regclass[] column that a row, given as jsonb, may lack or hold
+    NULL in."""
+    array = f"{row}->{literal(column)}"
     return (
-        "ARRAY(SELECT CASE WHEN x.v ~ '^[0-9]{1,10}$' THEN x.v::int8"
+        f"CASE WHEN COALESCE({array}, '[]') IN ('[]', 'null') THEN '{{}}'::int8[] ELSE"
+        " ARRAY(SELECT CASE WHEN x.v ~ '^[0-9]{1,10}$' THEN x.v::int8"
         " ELSE pg_catalog.to_regclass(x.v)::oid::int8 END"
         " FROM pg_catalog.jsonb_array_elements_text(CASE WHEN pg_catalog.jsonb_typeof"
-        f"({array}) = 'array' THEN {array} ELSE '[]' END) WITH ORDINALITY x(v, n) ORDER BY x.n)"
+        f"({array}) = 'array' THEN {array} ELSE '[]' END) WITH ORDINALITY x(v, n) ORDER BY x.n) END"
     )
 
 
@@ -267,10 +269,12 @@ class Dialect:
         return (
             "SELECT m.entity, m.table_oid::oid::int8 AS table_oid, m.view_oid::oid::int8 AS view_oid,"
             " m.definition, m.plan::text AS plan,"
-            " (pg_catalog.to_jsonb(m) - 'plan' - 'definition')::text AS raw,"
-            f" {regclasses('m', 'uncascaded_oids')} AS uncascaded,"
-            f" {regclasses('m', 'function_read_tables')} AS function_tables,"
-            f" pg_catalog.age(m.xmin) AS registered_age FROM {meta} m ORDER BY m.entity"
+            " (o.j - 'plan' - 'definition')::text AS raw,"
+            f" {regclasses('o.j', 'uncascaded_oids')} AS uncascaded,"
+            f" {regclasses('o.j', 'function_read_tables')} AS function_tables,"
+            f" pg_catalog.age(m.xmin) AS registered_age FROM {meta} m"
+            # OFFSET keeps it from being written out at each place, and made anew each time
+            " CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(m) AS j OFFSET 0) o ORDER BY m.entity"
         )
 
     def registry_query(self, extschema: str) -> str | None:

@@ -19,6 +19,7 @@ from pgtv.catalog.queries.installation import (
     PROBES,
 )
 from pgtv.catalog.queries.relations import (
+    COLUMNS,
     INDEXES,
     REACH,
     READS,
@@ -42,6 +43,7 @@ from pgtv.catalog.queries.state import HAS_STATE, LEASES, VERIFICATIONS
 __all__ = [
     "ARCHIVER",
     "CATALOG_LOCKS",
+    "COLUMNS",
     "DEFAULT_GRANTS",
     "EVENT_TRIGGERS",
     "EXTENSION",

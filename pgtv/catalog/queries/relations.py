@@ -68,16 +68,6 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
        c.relpages AS relpages, c.reltuples::float8 AS reltuples,
        COALESCE(c.reloptions, '{}') AS options, c.relreplident::text AS replica_identity,
        c.relhastriggers AS has_triggers,
-       (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-            'name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-            'attnum', a.attnum, 'not_null', a.attnotnull,
-            'has_default', a.atthasdef OR a.attidentity <> '',
-            'collation', CASE WHEN a.attcollation <> t.typcollation THEN co.collname END)
-            ORDER BY a.attnum)
-          FROM pg_catalog.pg_attribute a
-          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-          LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
        pg_catalog.age(w.xmin) AS rule_age, pg_catalog.md5(w.ev_action::text) AS rule_hash,
        EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
                 WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
@@ -121,6 +111,19 @@ LEFT JOIN pg_catalog.pg_rewrite w
        ON w.ev_class = c.oid AND w.rulename = '_RETURN' AND c.relkind IN ('v', 'm')
 WHERE c.oid::int8 = ANY (%(rels)s::int8[])
 ORDER BY n.nspname, c.relname
+"""
+
+# Rows, not JSON within RELATIONS: there are many, and both sides read them faster so.
+COLUMNS = """
+SELECT a.attrelid::int8 AS relation, a.attname::text AS name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.attnum::int4 AS attnum,
+       a.attnotnull AS not_null, a.atthasdef OR a.attidentity <> '' AS has_default,
+       CASE WHEN a.attcollation <> t.typcollation THEN co.collname::text END AS collation
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+WHERE a.attrelid::int8 = ANY (%(rels)s::int8[]) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
 """
 
 READS = """
