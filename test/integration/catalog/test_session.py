@@ -18,9 +18,10 @@ SETTINGS = (
     "extra_float_digits = 0",
     "bytea_output = escape",
     "default_transaction_isolation = serializable",
-    "statement_timeout = 1",
-    "lock_timeout = 1",
-    "transaction_timeout = 1",
+    # milliseconds: less than a look takes, more than the statement that sets our own
+    "statement_timeout = 40",
+    "lock_timeout = 40",
+    "transaction_timeout = 40",
 )
 # what those settings are themselves findings of
 ABOUT_SETTINGS = ("--skip", "quoted-identifiers", "--skip", "time-limit", "--skip", "activity")
