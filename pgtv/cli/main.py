@@ -43,6 +43,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "repair": ("pgtv.cli.repair", "repair", "Show or apply the cure of what doctor finds"),
     "refresh": ("pgtv.cli.refresh", "refresh", "Make rows right beside readers and writers"),
     "triggers": ("pgtv.cli.triggers", "triggers", "See, disable for a time and enable triggers"),
+    "preflight": (
+        "pgtv.cli.preflight",
+        "preflight",
+        "Know what a restore would do to TVIEWs before it is done",
+    ),
     "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
     "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
