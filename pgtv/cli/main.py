@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "preflight": (
         "pgtv.cli.preflight",
         "preflight",
-        "Know what a restore would do to TVIEWs before it is done",
+        "Know what a restore or a promotion would do to TVIEWs",
     ),
     "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
     "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),

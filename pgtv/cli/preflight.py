@@ -1,4 +1,4 @@
-"""`pgtv preflight dump`: what an operation would do to TVIEWs, before it is done."""
+"""`pgtv preflight dump|promote`: what an operation would do to TVIEWs, before it is done."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pgtv.cli.options import output_option, width, write_output
+from pgtv.cli.options import (
+    connection_options,
+    look,
+    output_option,
+    snapshot_option,
+    width,
+    write_output,
+)
+from pgtv.session import Target
 
 if TYPE_CHECKING:
     from pgtv.lifecycle.verdict import Verdict
@@ -21,7 +29,7 @@ FORMAT = click.option(
 
 @click.group()
 def preflight() -> None:
-    """Know before a restore what it would do to TVIEWs."""
+    """Know before a restore or a promotion what it would do to TVIEWs."""
 
 
 def _answer(verdict: Verdict, fmt: str, output: Path | None) -> int:
@@ -70,3 +78,28 @@ def dump(
     contents = dump_contents.read(file, program)
     held = str(before) if before else None
     return _answer(preflight_dump.judge(contents, str(file), snapshot, held, database), fmt, output)
+
+
+@preflight.command()
+@connection_options
+@click.option(
+    "--primary", "before", type=click.Path(dir_okay=False, path_type=Path), metavar="SNAPSHOT",
+    help="A snapshot of the primary, taken just before: prepared transactions, slots, WAL written.",
+)  # fmt: skip
+@snapshot_option
+@FORMAT
+@output_option
+def promote(
+    target: Target, before: Path | None, source: Path | None, fmt: str, output: Path | None
+) -> int:
+    """Say what promoting this standby now would lose or must rebuild.
+
+    Connected to a primary: what its standbys would lose. Nothing is written, and nothing is promoted.
+
+    Exit codes: 0 nothing is lost, 1 work is named, 2 it would hurt, 3 cannot tell.
+    """
+    from pgtv.catalog import codec
+    from pgtv.lifecycle import preflight_promote
+
+    primary = codec.load(before) if before else None
+    return _answer(preflight_promote.judge(look(target, source), primary), fmt, output)
