@@ -15,6 +15,7 @@ from pgtv.session import Target
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
     from pgtv.rows.bring import Brought
+    from pgtv.rows.merge import Pace
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -129,8 +130,7 @@ def refresh(
     from pgtv.catalog.collect import collect
     from pgtv.catalog.dialects import named
     from pgtv.graph.select import select
-    from pgtv.reports.refresh import document, line
-    from pgtv.rows.bring import bring, exit_code, with_dependents
+    from pgtv.rows.bring import with_dependents
     from pgtv.rows.merge import Pace
     from pgtv.rows.throttle import Limits, Throttle
 
@@ -157,21 +157,57 @@ def refresh(
     earlier = _earlier(receipt, snapshot) if resume and receipt else {}
     if earlier:
         chosen = _unfinished(snapshot, chosen, earlier)
-        earlier = {label: e for label, e in earlier.items() if label not in {t.label for t in chosen}}
-    rows = {t.label: _estimate(snapshot, t) for t in chosen}
-    relations = [o for t in chosen for o in (t.table_oid, t.view_oid)]
-
-    def note(text: str) -> None:
-        click.echo(text, err=True)
-
+        earlier = {
+            label: e for label, e in earlier.items() if label not in {t.label for t in chosen}
+        }
     pace = Pace(
         batch=batch, longest=max_writer_wait / 2000, barrier_timeout=barrier_timeout, kept=keep,
-        between=Throttle(Limits(max_rate, max_lag), relations, control, note),
+        between=Throttle(
+            Limits(max_rate, max_lag), [t.table_oid for t in chosen], control,
+            lambda text: click.echo(text, err=True),
+        ),
     )  # fmt: skip
+    return _merge(
+        target, snapshot, chosen, keys, apply_=apply_, pace=pace, jobs=jobs, fmt=fmt,
+        receipt=receipt, earlier=earlier,
+    )  # fmt: skip
+
+
+def rows_of_report(target: Target, report: Path, *, apply_: bool, receipt: Path | None) -> int:
+    """`pgtv repair rows --report`: the rows that a report of verify names, and no others."""
+    from pgtv.catalog.collect import collect
+    from pgtv.rows.bring import with_dependents
+    from pgtv.rows.merge import Pace
+
+    with connected(target) as connection:
+        snapshot = collect(connection)
+    keys = _rows(report, snapshot) or {}
+    chosen = [t for t in with_dependents(snapshot, snapshot.tviews) if t.table_oid in keys]
+    return _merge(target, snapshot, chosen, keys, apply_=apply_, pace=Pace(), receipt=receipt)
+
+
+def _merge(
+    target: Target,
+    snapshot: Snapshot,
+    chosen: list[Tview],
+    keys: dict[int, tuple[tuple[str | None, ...], ...]] | None,
+    *,
+    apply_: bool,
+    pace: Pace,
+    jobs: int = 1,
+    fmt: str = "text",
+    receipt: Path | None = None,
+    earlier: dict[str, dict[str, Any]] | None = None,
+) -> int:
+    """Bring them, telling and recording each as it ends."""
+    from pgtv.reports.refresh import document, line
+    from pgtv.rows.bring import bring, exit_code
+
+    rows = {t.label: _estimate(snapshot, t) for t in chosen}
     ended: list[Brought] = []
 
     def written() -> dict[str, Any]:
-        return document(snapshot, apply_, ended, earlier.values())
+        return document(snapshot, apply_, ended, (earlier or {}).values())
 
     def tell(one: Brought) -> None:
         ended.append(one)
@@ -185,9 +221,7 @@ def refresh(
     if receipt:
         _begin(receipt)
         _write(receipt, written())
-    bring(
-        target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs, named=keys, on_end=tell
-    )  # fmt: skip
+    bring(target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs, named=keys, on_end=tell)
     if fmt == "json":
         click.echo(json.dumps(written(), ensure_ascii=False, indent=2))
     if not apply_ and any(b.differing for b in ended):

@@ -83,6 +83,12 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     help="Where to write the receipt; by default a new file in the current directory.",
 )
 @click.option(
+    "--report",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="`repair rows` only: the rows that this report of verify --format json names.",
+)
+@click.option(
     "--strategy", type=click.Choice(["merge", "rebuild"]), default="merge", show_default=True,
     help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
@@ -97,6 +103,7 @@ def repair(
     saved: Path | None,
     receipt: Path | None,
     receipt_path: Path | None,
+    report: Path | None,
     strategy: str,
 ) -> int:
     """Show the cure of what doctor finds, in order; apply it with --apply."""
@@ -106,6 +113,12 @@ def repair(
         if what or saved or output:
             raise UsageError("--undo goes alone")
         return _undo(target, receipt, receipt_path, apply_)
+    if report is not None:
+        if what != ("rows",) or saved or output or sources:
+            raise UsageError("--report goes with `repair rows` alone")
+        from pgtv.cli.refresh import rows_of_report
+
+        return rows_of_report(target, report, apply_=apply_, receipt=receipt_path)
     given, source = _files(what, sources, definitions, state)
     if apply_ and source:
         raise UsageError(

@@ -264,7 +264,7 @@ def _behind_prepared(one: Brought, gids: Sequence[str]) -> Brought:
         end=End.UNKNOWN,
         reason="prepared transactions write its tables and cannot be waited for: "
         + ", ".join(gids),
-        hint="resolve them, then run it again: pgtv doctor --only twophase",
+        hint="resolve them, then run it again: pgtv 2pc list",
     )
 
 

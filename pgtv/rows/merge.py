@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv.rows import merge_sql, statements
 from pgtv.rows.barrier import wait_for_writers
+from pgtv.rows.barrier import writers as holders
 from pgtv.rows.batches import Batch, Keyed, Ranged, Size, Work, Wrong, together
 from pgtv.rows.merge_sql import Key
 from pgtv.rows.statements import CHANGED, EXTRA, KINDS, MISSING, Part
@@ -93,6 +94,14 @@ class Pace:
     between: Callable[[psycopg.Connection[Any], int], None] | None = None
 
 
+class _HeldByPrepared(Exception):
+    """Rows of a batch are locked by prepared transactions, which cannot be waited for."""
+
+    def __init__(self, gids: tuple[str, ...]) -> None:
+        super().__init__(*gids)
+        self.gids = gids
+
+
 Barrier = Callable[[Writer, Sequence[int], float], tuple[str, ...]]
 
 
@@ -130,13 +139,17 @@ def merge(
     while result.rounds < ROUNDS and (rows or result.rounds == 0):
         result.rounds += 1
         wrong: list[Wrong] = []
-        while batches := _write_group(writers, subject, work, size, result, pace, bound, on_batch):
+        while batches := _write_group(
+            writers, subject, work, size, result, pace, bound, relations, on_batch
+        ):
             before = time.monotonic()
             gids = barrier(writers[0], relations, pace.barrier_timeout)
             result.unknown += tuple(g for g in gids if g not in result.unknown)
             result.waited += time.monotonic() - before
             for part in together(subject, batches):
                 wrong += wrong_rows(writers[0].connection, writers[0].run, subject, part)
+            if result.unknown:
+                break
         rows = wrong
         if result.unknown:
             break
@@ -153,6 +166,7 @@ def _write_group(
     result: Merged,
     pace: Pace,
     lock_timeout: int,
+    relations: Sequence[int],
     on_batch: Callable[[Merged], None] | None,
 ) -> list[Batch]:
     """Write batches for some seconds, by all writers; gives those that were written."""
@@ -171,7 +185,9 @@ def _write_group(
                 if batch is None:
                     return
                 started = time.monotonic()
-                done = _write(writer, subject, batch, result.overwritten, pace, lock_timeout)
+                done = _write(
+                    writer, subject, batch, result.overwritten, pace, lock_timeout, relations
+                )
                 took = time.monotonic() - started
                 rows = done.written
                 size.learn(batch.asked, took)
@@ -187,8 +203,11 @@ def _write_group(
         go(writers[0])
     else:
         _in_threads(go, writers, failures)
-    if failures:
+    if failures and not isinstance(failures[0], _HeldByPrepared):
         raise failures[0]
+    for held in failures:
+        if isinstance(held, _HeldByPrepared):
+            result.unknown += tuple(g for g in held.gids if g not in result.unknown)
     return written
 
 
@@ -239,6 +258,7 @@ def _write(
     overwritten: list[Overwritten],
     pace: Pace,
     lock_timeout: int,
+    relations: Sequence[int],
 ) -> _Done:
     """One batch in one explicit transaction: queued refreshes of dependents flush at its COMMIT."""
     import psycopg
@@ -272,6 +292,9 @@ def _write(
             break
         except psycopg.errors.LockNotAvailable:
             # somebody has held these rows for seconds: as patient as at a barrier
+            gids = {gid for gid in holders(writer.connection, relations).values() if gid}
+            if gids:
+                raise _HeldByPrepared(tuple(sorted(gids))) from None
             if time.monotonic() > deadline:
                 raise
     done.retries = retries

@@ -91,7 +91,7 @@ def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> 
 def differing_keys(
     subject: Subject, part: Part, *, exact_keys: bool, limit: int | None = None
 ) -> str:
-    """Rows that differ: `[kind, keys]`, without values; all by key, or any `limit` of them."""
+    """Rows that differ: `[kind, keys]`, without values, by key; all or the first `limit`."""
     keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
     order = ", ".join(f"COALESCE(q.t{i}, q.v{i})" for i in _key_positions(subject))
     if not by_equality(subject):
@@ -100,10 +100,8 @@ def differing_keys(
         f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}))::text AS x"
         f" FROM ({_kinds(subject, part, exact_keys)}) q WHERE q.kind <> {MATCH}"
     )
-    if limit is None:
-        return f"{found} ORDER BY {order}"
-    # planned for all rows, as there mostly are few; a plain LIMIT is planned for a quick first one
-    return f"WITH found AS MATERIALIZED ({found}) SELECT f.x FROM found f LIMIT {limit}"
+    # in order with a limit too: without, it would be planned for a quick first row, and not parallel
+    return f"{found} ORDER BY {order}" + (f" LIMIT {limit}" if limit is not None else "")
 
 
 def rows(subject: Subject, part: Part, limit: int) -> str:

@@ -165,3 +165,18 @@ def test_a_control_file_holds_it_back_while_it_runs(shop18: Database, tmp_path: 
         control.write_text("")
         assert run.wait(60) == 0
     assert shop.sql(held).strip() == "1"
+
+
+def test_repair_rows_takes_a_report_too(shop18: Database, tmp_path: Path) -> None:
+    shop18.sql(DRIFT)
+    report = str(tmp_path / "report.json")
+    shop18.pgtv("verify", "--format", "json", "--limit", "1000", "-o", report)
+    looked = shop18.pgtv("repair", "rows", "--report", report)
+    assert looked.returncode == 1
+    assert "nothing was written" in looked.stderr
+    done = shop18.pgtv("repair", "rows", "--report", report, "--apply")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shop18.pgtv("verify").returncode == 0
+    refused = shop18.pgtv("repair", "triggers", "--report", report)
+    assert refused.returncode == 3
+    assert "--report goes with `repair rows` alone" in refused.stderr
