@@ -52,7 +52,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
     "verify": ("pgtv.cli.verify", "verify", "Compare contents with definitions, row by row"),
-    "drill": ("pgtv.cli.drill", "drill", "Provoke failures on throwaway servers, and see them cured"),
+    "drill": (
+        "pgtv.cli.drill",
+        "drill",
+        "Provoke failures on throwaway servers, and see them cured",
+    ),
     "init": ("pgtv.cli.init", "init", "Show, make or drop the schema where pgtv keeps its state"),
     "completion": ("pgtv.cli.completion", "completion", "Print the completion script of a shell"),
 }
