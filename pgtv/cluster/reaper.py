@@ -26,7 +26,11 @@ pid=$(head -n 1 "$2/postmaster.pid" 2>/dev/null) && {
     kill -KILL "$pid"
 }
 umount -l "$1/room"
-rm -rf "$1"
+# a process that is just ending may still write into it
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf "$1" && break
+    sleep 0.3
+done
 """
 
 _CONTAINER = """

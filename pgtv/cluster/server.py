@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -298,7 +299,7 @@ class Server(Verbs):
             self.stop("immediate", timeout=15)
         if not self.keep:
             room.unmount(self.root / "room")
-            shutil.rmtree(self.root, ignore_errors=True)
+            _remove(self.root)
         self._reaper.dismiss()
 
     def __enter__(self) -> Server:
@@ -322,3 +323,12 @@ def new_server(
     except BaseException:
         server.destroy()
         raise
+
+
+def _remove(root: Path) -> None:
+    """The whole folder, also where a process that is just ending still writes into it."""
+    for _ in range(50):
+        shutil.rmtree(root, ignore_errors=True)
+        if not root.exists():
+            return
+        time.sleep(0.1)

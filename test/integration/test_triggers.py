@@ -519,7 +519,7 @@ def test_status(shop18: Database) -> None:
     shown = done(shop, "status").stdout
     assert "47 triggers on 9 tables, none missing: 47 fire" in shown
     assert "LEASE" not in shown and "2 partitions" in shown
-    assert "tb_stock_move_2026" in done(shop, "status", "-v").stdout
+    assert "tb_stock_move_2026" in done(shop, "status", "-v", COLUMNS="200").stdout
     leased(shop, "tv_stock")
     shop.sql("DROP TRIGGER trg_tview_row_stock_on_public_tb_product ON public.tb_product")
     shown = done(shop, "status", "tv_stock", code=2, COLUMNS="80").stdout

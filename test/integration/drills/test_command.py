@@ -201,7 +201,7 @@ def test_every_mode_has_its_script() -> None:
         assert f"simulate_failure {mode.id} " in path.read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 def test_run_all(tmp_path: Path) -> None:
     done = subprocess.run(
         [str(SCRIPTS / "run_all_tests.sh"), "--output", str(tmp_path)],

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from servers import until
 
 from pgtv.cluster.container import IMAGE
 from pgtv.cluster.provider import Docker
@@ -47,7 +48,8 @@ def test_nothing_is_left(stage: Stage) -> None:
     ((mode, variant),) = select(["connection-loss/network-cut"])
     before = _containers()
     run(stage, mode, variant)
-    assert _containers() == before
+    # other tests may have containers of their own for a while, beside this one
+    until(lambda: not _containers() - before, 150)
 
 
 def _containers() -> set[str]:

@@ -45,7 +45,7 @@ def test_checks_that_faults_name_exist() -> None:
     assert {f.check for f in soak.FAULTS if f.check} <= set(all_checks())
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.parametrize("major", [18, 17])
 def test_three_minutes(major: int) -> None:
     rounds = list(soak.run(Local(require_real(major)), 3, seed=major))
