@@ -11,10 +11,15 @@ import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pgtv import __version__
 from pgtv.errors import UsageError
+
+if TYPE_CHECKING:
+    from pgtv.catalog.model import Snapshot
 
 SCHEMA = "pgtv.plan/1"
 RECEIPT_SCHEMA = "pgtv.receipt/1"
@@ -78,6 +83,27 @@ class Plan:
             and self.database == other.database
             and self.system_identifier == other.system_identifier
         )
+
+
+def plan_for(
+    snapshot: Snapshot,
+    steps: Iterable[Step],
+    *,
+    left: Iterable[Left] = (),
+    asked: Iterable[str] = (),
+) -> Plan:
+    """A plan made now, for the database that `snapshot` shows. asked: what was asked for, in words."""
+    return Plan(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        pgtv_version=__version__,
+        database=snapshot.server.database,
+        database_oid=snapshot.server.database_oid,
+        system_identifier=snapshot.server.system_identifier,
+        generation=snapshot.extension.generation,
+        steps=tuple(steps),
+        left=tuple(left),
+        asked=tuple(asked),
+    )
 
 
 @dataclass

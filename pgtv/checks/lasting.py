@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pgtv.catalog.dialects.base import ident, literal
 from pgtv.catalog.model import RoleSetting
 from pgtv.checks.declare import Context
+from pgtv.finding import Remedy
 
 ON = ("on", "true", "yes", "1", "t", "y")
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e6, "d": 8.64e7, "": 1.0}
@@ -31,6 +32,24 @@ class Lasting:
     scope: str
     reset: tuple[str, ...]
     source: str
+
+    @property
+    def evidence(self) -> list[dict[str, str]]:
+        """Where the value was seen."""
+        return [{"setting": self.name, "value": self.value, "from": self.source}]
+
+    @property
+    def remedy(self) -> Remedy:
+        """Takes the setting back; the database's owner may do so only where it is the database's."""
+        everywhere = len(self.reset) > 1
+        return Remedy(
+            sql=self.reset,
+            role="superuser" if everywhere else "superuser, or the owner of the database",
+            undo=self.undo,
+            note="Holds for every database of the server, running sessions too."
+            if everywhere
+            else "Counts for new sessions.",
+        )
 
     @property
     def undo(self) -> str:

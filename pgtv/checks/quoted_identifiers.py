@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.lasting import ON, lasting
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.finding import Effect, Finding, Severity
 
 _NAME = "quote_all_identifiers"
 
@@ -37,13 +37,8 @@ def run(context: Context) -> Iterator[Finding]:
             f"{_NAME} is on for {found.scope}: TVIEWs cannot be created, replaced or re-registered "
             "there (SQLSTATE 22023).",
             affects=tuple(t.label for t in context.snapshot.tviews),
-            evidence=[{"setting": _NAME, "value": found.value, "from": found.source}],
-            remedy=Remedy(
-                sql=found.reset,
-                role="superuser, or the owner of the database",
-                undo=found.undo,
-                note="Counts for new sessions.",
-            ),
+            evidence=found.evidence,
+            remedy=found.remedy,
         )
 
 

@@ -18,10 +18,11 @@ Mitigation:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.lasting import ON, lasting
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.finding import Effect, Finding, Severity
 
 _NAME = "default_transaction_read_only"
 
@@ -33,14 +34,9 @@ def run(context: Context) -> Iterator[Finding]:
         yield context.finding(
             found.scope,
             f"New sessions of {found.scope} are read-only: their writes fail with 25006.",
-            evidence=[{"setting": _NAME, "value": found.value, "from": found.source}],
-            remedy=Remedy(
-                # the very session that cures it starts read-only
-                sql=(f"SET {_NAME} = off;", *found.reset),
-                role="superuser, or the owner of the database",
-                undo=found.undo,
-                note="Counts for new sessions.",
-            ),
+            evidence=found.evidence,
+            # the very session that cures it starts read-only
+            remedy=replace(found.remedy, sql=(f"SET {_NAME} = off;", *found.reset)),
         )
 
 

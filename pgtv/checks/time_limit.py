@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
 from pgtv.checks.lasting import lasting, milliseconds
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.finding import Effect, Finding, Severity
 
 _CANCELS = {"statement_timeout": "57014", "transaction_timeout": "25P04"}
 
@@ -41,13 +41,8 @@ def run(context: Context) -> Iterator[Finding]:
                 f"{code}, the refresh of TVIEWs included.",
                 key=name,
                 affects=tviews,
-                evidence=[{"setting": name, "value": found.value, "from": found.source}],
-                remedy=Remedy(
-                    sql=found.reset,
-                    role="superuser, or the owner of the database",
-                    undo=found.undo,
-                    note="Counts for new sessions.",
-                ),
+                evidence=found.evidence,
+                remedy=found.remedy,
             )
 
 

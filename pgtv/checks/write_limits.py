@@ -19,11 +19,12 @@ Mitigation:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.catalog.dialects.base import SETTING_PREFIX
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
 from pgtv.checks.lasting import lasting
-from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.finding import Effect, Finding, Severity
 
 _LIMITS = ("max_queue_size", "max_refresh_rows")
 
@@ -41,15 +42,8 @@ def run(context: Context) -> Iterator[Finding]:
                 "TVIEWs fails with SQLSTATE 54000.",
                 key=limit,
                 affects=tuple(t.label for t in context.snapshot.tviews),
-                evidence=[{"setting": name, "value": found.value, "from": found.source}],
-                remedy=Remedy(
-                    sql=found.reset,
-                    role="superuser",
-                    undo=found.undo,
-                    note="Reaches new sessions only."
-                    if len(found.reset) == 1
-                    else "Holds for every database of the server, running sessions too.",
-                ),
+                evidence=found.evidence,
+                remedy=replace(found.remedy, role="superuser"),
             )
 
 

@@ -97,6 +97,24 @@ def snapshot_option(command: F) -> F:
     )(command)
 
 
+def receipt_option(command: F) -> F:
+    """--receipt FILE: where the receipt of what was applied goes, given as `receipt_path`."""
+    return click.option(
+        "--receipt",
+        "receipt_path",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Where to write the receipt; by default a new file in the current directory.",
+    )(command)
+
+
+def apply_option(command: F, *, otherwise: str = "nothing is written") -> F:
+    """--apply, given as `apply_`; without it a command that acts shows what it would do."""
+    return click.option(
+        "--apply", "apply_", is_flag=True, help=f"Do it; without this {otherwise}."
+    )(command)
+
+
 def output_option(command: F) -> F:
     """-o FILE: write there instead of to stdout."""
     return click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pgtv.cli.options import connected, connection_options, look
+from pgtv.cli.options import apply_option, connected, connection_options, look, receipt_option
 from pgtv.cli.receipts import receipt_file
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
@@ -53,7 +53,7 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     help="With `metadata`: look at this snapshot of the damaged database instead of a server.",
 )
 @click.argument("what", nargs=-1, metavar="[metadata|triggers|rows] [TVIEW|FINDING]...")
-@click.option("--apply", "apply_", is_flag=True, help="Do it; without this nothing is written.")
+@apply_option
 @click.option(
     "-o",
     "--output",
@@ -75,13 +75,7 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     metavar="RECEIPT",
     help="Take back what a receipt says was done, where that is possible.",
 )
-@click.option(
-    "--receipt",
-    "receipt_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Where to write the receipt; by default a new file in the current directory.",
-)
+@receipt_option
 @click.option(
     "--report",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgtv.cli.options import (
+    apply_option,
     connected,
     connection_options,
     look,
     output_option,
+    receipt_option,
     snapshot_option,
     verbosity_options,
     width,
@@ -31,18 +33,7 @@ TVIEWS = click.argument("tviews", nargs=-1, metavar="[TVIEW]...")
 
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:
     """--apply and --receipt."""
-    for option in (
-        click.option(
-            "--receipt", "receipt_path", type=click.Path(dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Where to write the receipt; by default a new file in the current directory.",
-        ),
-        click.option(
-            "--apply", "apply_", is_flag=True, help="Do it; without this nothing is written."
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return connection_options(command)
+    return connection_options(apply_option(receipt_option(command)))
 
 
 @click.group()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgtv.cli.options import connection_options
+from pgtv.cli.options import apply_option, connection_options, receipt_option
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
 
@@ -30,18 +30,7 @@ GIDS = click.argument("gids", nargs=-1, required=True, metavar="GID...")
 
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:
     """--apply, --receipt and --format, for what ends transactions."""
-    for option in (
-        FORMAT,
-        click.option(
-            "--receipt", "receipt_path", type=click.Path(dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Where to write the receipt; by default a new file in the current directory.",
-        ),
-        click.option(
-            "--apply", "apply_", is_flag=True, help="Do it; without this nothing is ended."
-        ),
-    ):  # fmt: skip
-        command = option(command)
+    command = apply_option(receipt_option(FORMAT(command)), otherwise="nothing is ended")
     return connection_options(command)
 
 

@@ -11,10 +11,12 @@ import click
 from click.core import ParameterSource
 
 from pgtv.cli.options import (
+    apply_option,
     color_wanted,
     connected,
     connection_options,
     look,
+    receipt_option,
     width,
     write_output,
 )
@@ -31,14 +33,6 @@ if TYPE_CHECKING:
 FILE = click.Path(dir_okay=False, path_type=Path)
 ROUNDS = 3  # what is registered uncovers what reads it
 COMPARING = "4h"  # statement_timeout while rows are compared, unless one was given
-
-apply_option = click.option(
-    "--apply", "apply_", is_flag=True, help="Do it; without this nothing is written."
-)
-receipt_option = click.option(
-    "--receipt", "receipt_path", type=FILE, metavar="FILE",
-    help="Where to write the receipt; by default a new file in the current directory.",
-)  # fmt: skip
 
 
 @click.group()

@@ -7,14 +7,12 @@ planned again, and the same plan cures a dropped extension and a restore without
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
-from pgtv import __version__
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import EXTENSION, ident
 from pgtv.catalog.model import Privilege, Snapshot
 from pgtv.lifecycle import fence
-from pgtv.plan import Left, Plan, Step
+from pgtv.plan import Left, Plan, Step, plan_for
 from pgtv.repairs.registration import intact, restore, trust
 from pgtv.repairs.sources import Registration, Source
 
@@ -44,15 +42,10 @@ def plan(
     if here:
         steps.append(_rows(tuple(r.label(now) for r in here)))
     steps += trust(now, here)
-    return Plan(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        pgtv_version=__version__,
-        database=now.server.database,
-        database_oid=now.server.database_oid,
-        system_identifier=now.server.system_identifier,
-        generation=now.extension.generation,
-        steps=tuple(steps),
-        left=tuple(Left(f"tv_{e}", why) for e, why in sorted(refused.items())),
+    return plan_for(
+        now,
+        steps,
+        left=(Left(f"tv_{e}", why) for e, why in sorted(refused.items())),
         asked=("attach", source.path),
     )
 

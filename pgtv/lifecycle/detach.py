@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from pgtv import __version__
 from pgtv.catalog import dialects
@@ -16,7 +15,7 @@ from pgtv.catalog.dialects.base import EXTENSION, literal
 from pgtv.catalog.model import Snapshot
 from pgtv.finding import Finding, Severity
 from pgtv.lifecycle import fence
-from pgtv.plan import Plan, Step
+from pgtv.plan import Plan, Step, plan_for
 from pgtv.repairs.sources import from_snapshot
 
 # Sections without which a snapshot could not bring everything back.
@@ -100,17 +99,7 @@ def plan(snapshot: Snapshot, file: str) -> Plan:
         f"comments. Lost for good are the extension's counters and its audit log{_audit(snapshot)}.",
         tviews=tuple(t.label for t in snapshot.tviews),
     )
-    server = snapshot.server
-    return Plan(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        pgtv_version=__version__,
-        database=server.database,
-        database_oid=server.database_oid,
-        system_identifier=server.system_identifier,
-        generation=snapshot.extension.generation,
-        steps=(step,),
-        asked=("detach", file),
-    )
+    return plan_for(snapshot, (step,), asked=("detach", file))
 
 
 def _audit(snapshot: Snapshot) -> str:

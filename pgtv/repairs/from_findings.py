@@ -7,16 +7,14 @@ after registrations and triggers are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
-from pgtv import __version__
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.checks.examine import Examination
 from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding, Severity
 from pgtv.graph.edges import Edges, edges
-from pgtv.plan import PHASES, Left, Plan, Step
+from pgtv.plan import PHASES, Left, Plan, Step, plan_for
 
 _PHASE_OF = {"installation": "installation", "metadata": "registration", "triggers": "triggers"}
 _GUARD = "SET lock_timeout"
@@ -60,15 +58,10 @@ def build(
     # a registration is not right before its rows are
     if refreshed and (not phases or phases & {"rows", "registration"}):
         steps += list(_row_steps(refreshed, dialect, graph, tables, rebuild=rebuild))
-    return Plan(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        pgtv_version=__version__,
-        database=snapshot.server.database,
-        database_oid=snapshot.server.database_oid,
-        system_identifier=snapshot.server.system_identifier,
-        generation=snapshot.extension.generation,
-        steps=tuple(_merged(sorted(steps, key=lambda s: PHASES.index(s.phase)))),
-        left=tuple(left),
+    return plan_for(
+        snapshot,
+        _merged(sorted(steps, key=lambda s: PHASES.index(s.phase))),
+        left=left,
         asked=tuple(sorted(phases)) + named,
     )
 

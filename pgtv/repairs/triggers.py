@@ -12,9 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from pgtv import __version__
 from pgtv.catalog import dialects
 from pgtv.catalog.model import Lease, Snapshot, Trigger, Tview
 from pgtv.checks.examine import examine
@@ -25,7 +23,7 @@ from pgtv.finding import Effect, Finding, Severity
 from pgtv.graph.edges import Edges, edges
 from pgtv.graph.select import require_seen
 from pgtv.pasted import pasteable
-from pgtv.plan import Plan, Step
+from pgtv.plan import Plan, Step, plan_for
 from pgtv.repairs import lease_sql
 from pgtv.repairs.trigger_states import (
     SHARE_ROW_EXCLUSIVE,
@@ -284,17 +282,7 @@ def _locks(snapshot: Snapshot, tables: Sequence[int]) -> tuple[str, ...]:
 
 
 def _plan(snapshot: Snapshot, steps: Iterable[Step], asked: tuple[str, ...]) -> Plan:
-    server = snapshot.server
-    return Plan(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        pgtv_version=__version__,
-        database=server.database,
-        database_oid=server.database_oid,
-        system_identifier=server.system_identifier,
-        generation=snapshot.extension.generation,
-        steps=tuple(_pasteable(s) for s in steps),
-        asked=asked,
-    )
+    return plan_for(snapshot, (_pasteable(s) for s in steps), asked=asked)
 
 
 def _pasteable(step: Step) -> Step:
