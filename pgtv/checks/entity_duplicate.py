@@ -9,7 +9,7 @@ Impact:
     no triggers, makes every re-registration and update of the extension fail.
 
 Diagnosis:
-    Catalog rows by table; the entity has to match the table's name tv_<entity>.
+    Catalog rows by table; the entity has to match the table's name `tv_<entity>`.
 
 Mitigation:
     Delete the superfluous row, and only the row. If it has triggers, trigger checks name them next.

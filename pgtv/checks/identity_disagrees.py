@@ -1,7 +1,7 @@
 """The identity of a TVIEW's rows, as the catalog has it, is not that of its table.
 
 Meaning:
-    The identity names the column by which the extension finds a row: pk_<entity>, or the DISTINCT ON
+    The identity names the column by which the extension finds a row: `pk_<entity>`, or the DISTINCT ON
     key. It is absent, of an unknown kind, or names a column that the view or the table does not have
     or that is not the TVIEW's key.
 

@@ -11,7 +11,7 @@ Impact:
     re-registering, updates of the extension and functions called by the table's name fail.
 
 Diagnosis:
-    The OID is looked up in pg_class; the table has to be called tv_<entity>.
+    The OID is looked up in pg_class; the table has to be called `tv_<entity>`.
 
 Mitigation:
     Where a table of the right name stands unregistered, the row is bound to it by name,

@@ -88,14 +88,6 @@ def test_every_command_in_the_documents_exists() -> None:
                 assert word.partition("=")[0] in options[path], f"{where}: {' '.join(words)}"
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    for file in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        text = re.sub(r"```.*?```", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
-        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
-            if "://" not in link:
-                assert (file.parent / link).exists(), f"{file}: {link}"
-
-
 def test_every_check_has_a_page_and_an_alert() -> None:
     rules = (ROOT / "docs/operations/prometheus-rules.yml").read_text()
     for check in all_checks():
