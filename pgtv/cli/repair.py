@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pgtv.cli.options import apply_option, connected, connection_options, look, receipt_option
+from pgtv.cli.options import apply_option, connected, connection_options, receipt_option
 from pgtv.cli.receipts import receipt_file
+from pgtv.cli.repair_plan import VERIFY, Asked, asked_of, make
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
 
 if TYPE_CHECKING:
-    from pgtv.checks.examine import Examination
     from pgtv.plan import Plan, Step
     from pgtv.repairs.metadata import Given
 
-WHAT = {
-    "metadata": frozenset({"installation", "registration"}),
-    "triggers": frozenset({"triggers"}),
-    "rows": frozenset({"rows"}),
-}
 FILE = click.Path(dir_okay=False, path_type=Path)
 ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers, then rows
 
@@ -83,6 +77,11 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     help="`repair rows` only: the rows that this report of verify --format json names.",
 )
 @click.option(
+    "--verify",
+    is_flag=True,
+    help="Compare contents with definitions too, as doctor --verify, and cure what differs; reads rows.",
+)
+@click.option(
     "--strategy", type=click.Choice(["merge", "rebuild"]), default="merge", show_default=True,
     help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
@@ -98,31 +97,33 @@ def repair(
     receipt: Path | None,
     receipt_path: Path | None,
     report: Path | None,
+    verify: bool,
     strategy: str,
 ) -> int:
     """Show the cure of what doctor finds, in order; apply it with --apply."""
     from pgtv import plan as plans
 
     if receipt is not None:
-        if what or saved or output:
+        if what or saved or output or verify:
             raise UsageError("--undo goes alone")
-        return _undo(target, receipt, receipt_path, apply_)
+        from pgtv.cli.undo import undo
+
+        return undo(target, receipt, receipt_path, apply_)
     if report is not None:
-        if what != ("rows",) or saved or output or sources:
+        if what != ("rows",) or saved or output or sources or verify:
             raise UsageError("--report goes with `repair rows` alone")
         from pgtv.cli.refresh import rows_of_report
 
         return rows_of_report(target, report, apply_=apply_, receipt=receipt_path)
     given, source = _files(what, sources, definitions, state)
-    if apply_ and source:
+    if source and (apply_ or verify):
         raise UsageError(
-            "a file is looked at; --apply needs the server",
-            "save the plan with -o, then apply it with --plan FILE --apply",
+            f"a file is looked at; {'--apply' if apply_ else '--verify'} needs the server",
+            "save the plan with -o, then apply it with --plan FILE --apply" if apply_ else None,
         )
     wanted = plans.load_plan(saved) if saved is not None else None
-    if wanted is not None:
-        what, strategy = wanted.asked, _strategy_of(wanted)
-    made = _make(target, source, what, strategy, given)
+    asked = Asked(what, strategy, verify, given) if wanted is None else asked_of(wanted, given)
+    made = make(target, source, asked)
     if wanted is not None and not made.same_work(wanted):
         raise NotPossible(
             f"{saved} was made for another state of the database, or for another database",
@@ -135,10 +136,10 @@ def repair(
         if output is None:
             click.echo(plans.script(made), nl=False)
         if made.steps:
-            how = _how(what, sources if given else (), definitions)
+            how = _how(asked, sources if given else (), definitions)
             click.echo(f"nothing was written; {how} --apply does it", err=True)
         return Exit.HEALTHY if not made.steps and not made.left else Exit.WARNING
-    return _apply(target, made, what, strategy, given, receipt_path)
+    return _apply(target, made, asked, receipt_path)
 
 
 def _files(
@@ -163,80 +164,19 @@ def _files(
     return Given([load(f) for f in sources], [load(f) for f in definitions]), state
 
 
-def _strategy_of(plan: Plan) -> str:
-    rows = [s for s in plan.steps if s.phase == "rows"]
-    return "rebuild" if rows and not rows[0].merge else "merge"
-
-
-def _how(
-    what: tuple[str, ...], sources: tuple[Path, ...] = (), definitions: tuple[Path, ...] = ()
-) -> str:
+def _how(asked: Asked, sources: tuple[Path, ...] = (), definitions: tuple[Path, ...] = ()) -> str:
     import shlex
 
-    words = [*what]
+    words = [*asked.what, *([VERIFY] if asked.verify else [])]
     for option, files in (("--from", sources), ("--definition", definitions)):
         words += [w for f in files for w in (option, str(f))]
     return shlex.join(["pgtv", "repair", *words])
 
 
-def _make(
-    target: Target,
-    source: Path | None,
-    what: tuple[str, ...],
-    strategy: str,
-    given: Given | None = None,
-    cured: frozenset[str] = frozenset(),
-) -> Plan:
-    """Look, examine, and plan; of `what`, the findings `cured` may be gone."""
-    from pgtv.checks.examine import examine
-    from pgtv.checks.registry import all_checks
-    from pgtv.plan import PHASES
-    from pgtv.repairs import metadata
-    from pgtv.repairs.from_findings import build
-
-    phases = frozenset[str]().union(*(WHAT[w] for w in what if w in WHAT))
-    phases |= {w for w in what if w in PHASES}
-    named = tuple(w for w in what if w not in WHAT and w not in PHASES)
-    examination = examine(look(target, source), all_checks().values())
-    if given is not None:
-        wanted = replace(given, named=named, absent=_absent(target, given, source))
-        return metadata.build(examination, wanted, phases, cured)
-    return build(
-        examination, phases, _resolved(examination, named, cured), rebuild=strategy == "rebuild"
-    )
-
-
-def _absent(target: Target, given: Given, source: Path | None) -> frozenset[tuple[str, str]]:
-    """What the sources' definitions read and the database lacks; unknown without a server."""
-    from pgtv.repairs.sources import absent
-
-    if source is not None:
-        return frozenset()
-    registrations = [
-        r for s in (*given.sources, *given.decisions) for r in s.registrations.values()
-    ]
-    with connected(target) as connection:
-        return absent(connection, registrations)
-
-
-def _resolved(
-    examination: Examination, named: tuple[str, ...], cured: frozenset[str]
-) -> tuple[str, ...]:
-    """Ids of findings as they are; names of TVIEWs as the selector knows them."""
-    from pgtv.graph.select import select
-
-    ids = {f.id for f in examination.findings} | cured
-    tviews = [n for n in named if n not in ids]
-    chosen = select(examination.snapshot, tviews, ()) if tviews else []
-    return tuple(n for n in named if n in ids) + tuple(t.label for t in chosen)
-
-
 def _apply(
     target: Target,
     plan: Plan,
-    what: tuple[str, ...],
-    strategy: str,
-    given: Given | None,
+    asked: Asked,
     path: Path | None,
 ) -> int:
     """Apply, look again, and go on while that uncovers more; exits by what remains."""
@@ -254,10 +194,10 @@ def _apply(
         with connected(target, read_only=False) as connection:
             receipt = apply(
                 connection, plan, where, click.echo, lock_timeout=target.lock_timeout,
-                rows=lambda step: _rows(target, step, given),
+                rows=lambda step: _rows(target, step, asked.given),
             )  # fmt: skip
         cured |= new
-        plan = _make(target, None, what, strategy, given, frozenset(cured))
+        plan = make(target, None, asked, frozenset(cured))
         left |= {x.finding: x for x in plan.left}
         receipt.remaining = tuple(sorted({c for s in plan.steps for c in s.cures}))
         plans.write(receipt, where)
@@ -300,49 +240,3 @@ def _rows(target: Target, step: Step, given: Given | None) -> str:
     )
     click.echo(f"-- {said}")
     return said
-
-
-def _undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int:
-    """The undo statements of what was done, last first."""
-    from pgtv import plan as plans
-    from pgtv.applying import apply
-    from pgtv.plan import Left
-
-    done = plans.load_receipt(receipt)
-    ran = sorted({d.step for d in done.done if d.outcome == "done"}, reverse=True)
-    steps, left = [], []
-    for number in ran:
-        step = done.plan.steps[number - 1]
-        if step.undo is None:
-            left.append(Left(step.title, "cannot be taken back"))
-            continue
-        steps.append(
-            replace(
-                step, title=f"Take back: {step.title}", statements=step.undo,
-                undo=step.statements, cures=(), note=None,
-            )
-        )  # fmt: skip
-    plan = replace(done.plan, steps=tuple(steps), left=tuple(left))
-    if not apply_:
-        click.echo(plans.script(plan), nl=False)
-        return Exit.HEALTHY
-    with connected(target, read_only=False) as connection:
-        _same_database(connection, plan)
-        where = receipt_file(path, plan)
-        click.echo(f"receipt: {where}", err=True)
-        apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
-    return Exit.WARNING if left else Exit.HEALTHY
-
-
-def _same_database(connection: object, plan: Plan) -> None:
-    import psycopg
-
-    assert isinstance(connection, psycopg.Connection)
-    row = connection.execute(
-        "SELECT current_database()::text, (SELECT oid::int8 FROM pg_catalog.pg_database"
-        " WHERE datname = current_database())"
-    ).fetchone()
-    if row != (plan.database, plan.database_oid):
-        raise NotPossible(
-            f"the receipt is of database {plan.database}, this is {row[0] if row else '?'}"
-        )

@@ -222,7 +222,9 @@ def next_steps(layout: Layout) -> list[tuple[str, str]]:
     worst = next((f for f in examination.causes if f.severity in _LOUD), None)
     steps: list[tuple[str, str]] = []
     if worst and "repair" in layout.commands:
-        steps.append((f"pgtv repair{on}", "shows the whole cure, in order; writes nothing"))
+        verified = any(o.findings and o.check.option == "--verify" for o in examination.outcomes)
+        option = " --verify" if verified else ""
+        steps.append((f"pgtv repair{option}{on}", "shows the whole cure, in order; writes nothing"))
     if worst and "explain" in layout.commands:
         steps.append((f"pgtv explain {worst.check}", "what it means, before you paste the cure"))
     if not worst and (unknown := _first(examination, Severity.UNKNOWN)):

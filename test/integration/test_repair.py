@@ -157,6 +157,32 @@ def test_undo(shop: Database, tmp_path: Path) -> None:
     assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 2
 
 
+def test_undo_of_a_lease_names_the_command(shop18: Database, tmp_path: Path) -> None:
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    receipt = str(tmp_path / "r.json")
+    args = ("--for", "15m", "--reason", "load", "--apply", "--receipt", receipt)
+    assert shop18.pgtv("triggers", "disable", "tv_category", *args).returncode == 0
+    for more in ((), ("--apply",)):
+        done = shop18.pgtv("repair", "--undo", receipt, *more)
+        assert done.returncode == 1, done.stderr
+        assert "pgtv triggers enable --apply" in done.stdout + done.stderr
+    assert shop18.pgtv("triggers", "enable", "--apply", "--receipt", receipt).returncode == 0
+
+
+def test_with_verify_it_cures_what_only_a_comparison_tells(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql("DELETE FROM public.tv_category WHERE pk_category = 1")
+    assert shop18.pgtv("repair").returncode == 0, "nothing in any catalog tells it"
+    assert "pgtv repair --verify" in shop18.pgtv("doctor", "--verify").stdout
+    plan = str(tmp_path / "plan.json")
+    assert shop18.pgtv("repair", "--verify", "-o", plan).returncode == 1
+    done = shop18.pgtv("repair", "--plan", plan, "--apply", "--receipt", str(tmp_path / "r.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "public.tv_category: 1 inserted, 0 changed, 0 deleted" in done.stdout
+    assert shop18.pgtv("verify").returncode == 0
+
+
 def test_no_cure_drops_the_table_that_a_wrong_registration_points_at(
     shop: Database, tmp_path: Path
 ) -> None:
