@@ -48,6 +48,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "preflight",
         "Know what a restore or a promotion would do to TVIEWs",
     ),
+    "rehearse": (
+        "pgtv.cli.rehearse",
+        "rehearse",
+        "Try an upgrade on throwaway servers: measured and verified",
+    ),
     "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
     "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),
     "snapshot": ("pgtv.cli.snapshot", "snapshot", "Save, show and compare snapshots"),
@@ -128,8 +133,9 @@ def run(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a name must print in any locale
             setattr(sys, name, patient(stream))
     # A command is one short process that keeps nearly all it makes: looking for garbage as often as
-    # Python does by default takes half the time of examining a thousand TVIEWs.
-    gc.set_threshold(200_000, 20, 50)
+    # Python does by default takes half the time of examining a thousand TVIEWs, and even once in
+    # 200,000 objects an eighth of the whole process.
+    gc.set_threshold(1_000_000, 20, 50)
     try:
         # the program's name also names the variable of shell completion, `_PGTV_COMPLETE`
         result = cli.main(

@@ -165,6 +165,10 @@ class Server(Verbs):
             "--locale=C.UTF-8", "--no-sync", "--no-instructions", *wal,
             *options,
         )  # fmt: skip
+        return self.furnish()
+
+    def furnish(self) -> Server:
+        """Append what all throwaway servers have, and the settings of this one."""
         self.configure(_FAST | dict(self.settings))
         return self
 

@@ -1,0 +1,90 @@
+"""`pgtv rehearse upgrade`: an upgrade on throwaway servers, from a dump or a base backup."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import click
+
+from pgtv.cli.options import output_option, width, write_output
+
+
+@click.group()
+def rehearse() -> None:
+    """Do it on throwaway servers first: measured, verified, and nothing of yours touched."""
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@rehearse.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--to", type=click.IntRange(16, 99), multiple=True, metavar="MAJOR",
+    help="PostgreSQL major to upgrade to; repeated, one after the other.",
+)  # fmt: skip
+@click.option(
+    "--to-extension", "release", metavar="RELEASE",
+    help="Update the extension in place to this release, before any --to.",
+)  # fmt: skip
+@click.option(
+    "--old-bindir", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+    help="Programs of the server that SOURCE comes from (pg_config --bindir).",
+)  # fmt: skip
+@click.option(
+    "--new-bindir", "new_bindirs", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR", multiple=True, help="Programs of a server to upgrade to; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--mode", type=click.Choice(["copy", "link", "clone"]), default="copy", show_default=True,
+    help="How pg_upgrade carries files over.",
+)  # fmt: skip
+@click.option(
+    "--roles", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+    help="What pg_dumpall --roles-only wrote; else a dump's roles are made as plain ones.",
+)  # fmt: skip
+@click.option(
+    "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
+    help="How to print it.",
+)  # fmt: skip
+@output_option
+def upgrade(
+    source: Path,
+    to: tuple[int, ...],
+    release: str | None,
+    old_bindir: Path | None,
+    new_bindirs: tuple[Path, ...],
+    mode: str,
+    roles: Path | None,
+    fmt: str,
+    output: Path | None,
+) -> int:
+    """Rehearse an upgrade from SOURCE, a dump or a base backup.
+
+    Restores it, detaches, runs pg_upgrade (--check first), attaches, verifies against before, all on
+    servers of its own, and says how long each phase took.
+
+    Exit codes: 0 it works and everything is as before, 1 something is other than before, 2 it does
+    not work, 3 it could not be tried.
+    """
+    from pgtv.errors import UsageError
+    from pgtv.lifecycle.rehearsal_upgrade import Wish, rehearse
+    from pgtv.reports import rehearsals
+
+    if not to and not release:
+        raise UsageError(
+            "nothing to upgrade to", "name a major: --to 18, or --to-extension RELEASE"
+        )
+    signal.signal(signal.SIGTERM, _interrupt)  # servers are removed as after Ctrl-C
+    done = rehearse(
+        Wish(
+            source.absolute(), to, release, mode, roles and roles.absolute(),
+            old_bindir and old_bindir.absolute().parent,
+            tuple(d.absolute().parent for d in new_bindirs),
+        )
+    )  # fmt: skip
+    text = rehearsals.document(done) if fmt == "json" else rehearsals.human(done, width())
+    write_output(text, output)
+    return done.exit

@@ -1,0 +1,146 @@
+"""One step of an upgrade on throwaway servers, by the very commands that production will see."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pgtv.catalog import codec, dialects
+from pgtv.catalog.dialects.base import EXTENSION
+from pgtv.cluster import binaries
+from pgtv.cluster.server import Server
+from pgtv.errors import ClusterError, Exit
+from pgtv.lifecycle import rehearsal_verify
+from pgtv.lifecycle.rehearsal import Clock, Running
+from pgtv.lifecycle.rehearsal_server import SETTINGS, databases, extension_version, look, pgtv
+from pgtv.lifecycle.verdict import Point
+
+MODES = ("copy", "link", "clone")
+COMPARING = "24h"  # statement_timeout
+ENOUGH = 86400.0  # seconds; a rehearsal takes as long as it takes
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a hop left: the server that runs now, its databases, what was found."""
+
+    server: Server
+    points: tuple[Point, ...]
+
+
+def major(clock: Clock, old: Server, new: Path, folder: Path, mode: str = "copy") -> Rehearsed:
+    """Detach, pg_upgrade, attach, verify: from `old`, which is stopped, to the binaries `new`.
+
+    folder: where snapshots and receipts go. mode: how pg_upgrade carries files over. The server made
+    is the caller's to destroy. Raises ClusterError where a phase fails.
+    """
+    names, to = databases(old), binaries.version(new)
+    with clock.phase("detach") as phase:
+        for name in names:
+            before = ("--snapshot", str(folder / f"{to}-{name}.json"))
+            _do(old, name, phase, folder, "upgrade", "detach", *before, "--apply")
+    made = Server(new, SETTINGS, old.superuser)
+    try:
+        with clock.phase("initdb") as phase:
+            options = _alike(old)
+            phase.commands.append(shlex.join(["initdb", "-U", old.superuser, *options]))
+            made.init(*options)
+        old.stop()
+        for name, more in (("pg_upgrade --check", ["--check"]), ("pg_upgrade", [])):
+            with clock.phase(name) as phase:
+                phase.commands.append(
+                    f'{new}/bin/pg_upgrade -b {old.binaries}/bin -B {new}/bin -d "$OLD_DATA" '
+                    f'-D "$NEW_DATA" -U {shlex.quote(old.superuser)} --{mode} {" ".join(more)}'.strip()
+                )
+                _pg_upgrade(old, made, f"--{mode}", *more)
+        with clock.phase("start"):
+            made.start()
+        with clock.phase("attach") as phase:
+            for name in names:
+                source = ("--from", str(folder / f"{to}-{name}.json"))
+                _do(made, name, phase, folder, "upgrade", "attach", *source, "--apply")
+        with clock.phase("statistics") as phase:
+            phase.commands.append("vacuumdb --all --analyze-only")
+            made.program("vacuumdb", "--all", "--analyze-only", timeout=ENOUGH)
+        with clock.phase("verify") as phase:
+            points = [*_verified(made, phase, folder, {n: f"{to}-{n}.json" for n in names})]
+    except BaseException:
+        made.destroy()
+        raise
+    return Rehearsed(made, tuple(points))
+
+
+def release(clock: Clock, server: Server, new: Path, folder: Path) -> Rehearsed:
+    """The extension's own update: its package swapped under the server, then ALTER EXTENSION.
+
+    Raises ClusterError where a phase fails.
+    """
+    names = databases(server)
+    for name in names:
+        codec.save(look(server, name), folder / f"release-{name}.json")
+    with clock.phase("package") as phase:
+        phase.commands.append("stop the server, install the package, start it")
+        server.stop()
+        server.binaries = new
+        server.start()
+    with clock.phase("update") as phase:
+        for name in names:
+            statement = dialects.named(look(server, name).extension.generation).update_extension()
+            phase.commands.append(f"psql -d {shlex.quote(name)} -c {shlex.quote(statement)}")
+            server.psql(statement, name)
+            phase.said = f"{EXTENSION} {extension_version(server, name)}"
+    with clock.phase("verify") as phase:
+        points = [*_verified(server, phase, folder, {n: f"release-{n}.json" for n in names})]
+    return Rehearsed(server, tuple(points))
+
+
+def _verified(
+    server: Server, phase: Running, folder: Path, saved: Mapping[str, str]
+) -> Iterator[Point]:
+    """saved: the file of each database's snapshot of before."""
+    for name, file in saved.items():
+        phase.commands.append(
+            shlex.join(["pgtv", "upgrade", "verify", "--before", file, "-d", name])
+        )
+        target = replace(server.target(name), statement_timeout=COMPARING)
+        yield from rehearsal_verify.points(codec.load(folder / file), look(server, name), target)
+
+
+def _do(server: Server, database: str, phase: Running, folder: Path, *args: str) -> None:
+    """Run a command of pgtv that applies. Raises ClusterError where it does not do what is asked."""
+    number = len(list(folder.glob("receipt-*")))
+    said = pgtv(server, database, *args, "--receipt", str(folder / f"receipt-{number}.json"))
+    shown = [Path(a).name if a.startswith(str(folder)) else a for a in args]
+    phase.commands.append(shlex.join(["pgtv", *shown, "-d", database]))
+    phase.said = said.last
+    # attaching exits 1 where something is other than before: verifying tells what
+    if said.code not in (Exit.HEALTHY, Exit.WARNING):
+        raise ClusterError(f"{database}: {' '.join(said.text.split())[-600:]}")
+
+
+def _alike(old: Server) -> list[str]:
+    """Options of initdb that make a cluster which pg_upgrade takes."""
+    told = old.program("pg_controldata", "-D", str(old.data))
+    facts = dict(re.findall(r"^(.*?):\s+(.*)$", told, re.M))
+    checked = facts.get("Data page checksum version", "0") != "0"
+    segment = int(facts.get("Bytes per WAL segment", 16777216)) // (1 << 20)
+    # from 18 on checksums are the default, before they had to be asked for
+    return [
+        "--data-checksums" if checked else "--no-data-checksums", f"--wal-segsize={segment}",
+    ]  # fmt: skip
+
+
+def _pg_upgrade(old: Server, new: Server, *options: str) -> None:
+    try:
+        new.program(
+            "pg_upgrade", "-b", str(old.binaries / "bin"), "-B", str(new.binaries / "bin"),
+            "-d", str(old.data), "-D", str(new.data), "-s", str(new.root), "-U", old.superuser,
+            *options, timeout=ENOUGH,
+        )  # fmt: skip
+    except ClusterError as e:
+        logs = sorted(new.data.glob("pg_upgrade_output.d/*/log/*.log"))
+        said = [x for f in logs for x in f.read_text(errors="replace").splitlines() if "ERROR" in x]
+        raise ClusterError((said or [e.message])[0]) from None

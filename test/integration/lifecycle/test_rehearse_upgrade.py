@@ -1,0 +1,109 @@
+"""rehearse upgrade on real servers: it works, it measures, and what would fail in production fails here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import Database, require_real, shop_server
+
+from pgtv.cluster.server import Server
+
+EVERYTHING = (Path(__file__).parent / "everything.sql").read_text(encoding="utf-8")
+OLDER = "0.1.0-beta.33"
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Dumps and a base backup of one shop."""
+
+    folder: Path
+
+    @property
+    def dump(self) -> Path:
+        return self.folder / "shop.dump"
+
+    @property
+    def backup(self) -> Path:
+        return self.folder / "base"
+
+
+def saved(server: Server, folder: Path) -> Sources:
+    made = Sources(folder)
+    for program, *args in (
+        ("pg_dump", "-Fc", "-f", str(made.dump)),
+        ("pg_basebackup", "-D", str(made.backup), "-X", "stream", "-c", "fast"),
+    ):
+        subprocess.run(
+            [server.binaries / "bin" / program, *args], env=server.env("shop"), check=True,
+            capture_output=True, timeout=120,
+        )  # fmt: skip
+    return made
+
+
+@pytest.fixture(scope="module")
+def of_17(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
+    with shop_server(require_real(17)) as server:
+        server.create_database("shop", "shop_template")
+        server.drop_database("shop_template")
+        Database(server, "shop").sql(EVERYTHING)
+        yield saved(server, tmp_path_factory.mktemp("of17"))
+
+
+def rehearse(source: Path, *args: str, code: int = 0) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pgtv", "rehearse", "upgrade", str(source), "--format", "json", *args],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert (told["schema"], told["exit"]) == ("pgtv.rehearsal/1", code)
+    return told
+
+
+MAJOR = [
+    "restore", "detach", "initdb", "pg_upgrade --check", "pg_upgrade", "start", "attach", "statistics",
+    "verify",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["copy", "link"])
+def test_a_base_backup_of_17_goes_to_18(of_17: Sources, mode: str) -> None:
+    """Every phase measured, everything as before, and the backup itself untouched."""
+    was = {p: p.stat().st_mtime_ns for p in of_17.backup.rglob("*")}
+    told = rehearse(of_17.backup, "--to", "18", "--mode", mode)
+    assert [p["name"] for p in told["phases"]] == MAJOR
+    assert all(p["seconds"] > 0 and p["ok"] for p in told["phases"])
+    assert told["facts"]["databases"] == "shop"
+    assert told["points"] == []
+    assert {p: p.stat().st_mtime_ns for p in of_17.backup.rglob("*")} == was
+
+
+def test_a_dump_of_17_goes_to_18_by_the_commands_that_are_printed(of_17: Sources) -> None:
+    told = rehearse(of_17.dump, "--to", "18")
+    commands = " | ".join(c for p in told["phases"] for c in p["commands"])
+    for expected in ("pg_restore --exit-on-error", "upgrade detach", "--check", "upgrade attach"):
+        assert expected in commands
+    assert told["points"] == []
+
+
+def test_the_extensions_own_update_is_rehearsed_between_real_releases(tmp_path: Path) -> None:
+    """This update drops two columns of every TVIEW's table: better read here than in production."""
+    require_real(18)
+    with shop_server(require_real(18, OLDER)) as server:
+        server.create_database("shop", "shop_template")
+        server.drop_database("shop_template")
+        source = saved(server, tmp_path)
+    told = rehearse(source.backup, "--to-extension", "0.1.0-beta.34", code=1)
+    assert [p["name"] for p in told["phases"]] == ["restore", "package", "update", "verify"]
+    (point,) = told["points"]
+    assert point["id"] == "other-than-before:shop"
+    assert all("- created_at" in o for o in point["objects"])
+    assert len(point["objects"]) == 9
