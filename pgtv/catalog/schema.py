@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -24,11 +25,11 @@ def snapshot_schema() -> dict[str, Any]:
 
 
 def document_schema(cls: type, name: str, description: str) -> dict[str, Any]:
-    """The schema of a document that is the dataclass `cls` as JSON, `schema` naming it."""
+    """The schema of a document that is `cls`, a dataclass or TypedDict, as JSON, `schema` naming it."""
     definitions: dict[str, Any] = {}
     root = _object(cls, definitions)
     root["properties"]["schema"] = {"const": name}
-    root["required"] = [*root["required"], "schema"]
+    root["required"] = [*(r for r in root["required"] if r != "schema"), "schema"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": name,
@@ -39,7 +40,13 @@ def document_schema(cls: type, name: str, description: str) -> dict[str, Any]:
 
 
 def _object(cls: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
+    if typing.is_typeddict(cls):
+        return {
+            "type": "object",
+            "properties": {name: _type(kind, definitions) for name, kind in hints.items()},
+            "required": [name for name in hints if name in vars(cls)["__required_keys__"]],
+        }
     fields = dataclasses.fields(cls)
     required = [
         f.name
@@ -62,7 +69,9 @@ def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is tuple:
         items = [_type(a, definitions) for a in args]
         return {"type": "array", "prefixItems": items, "minItems": len(items)}
-    if origin is dict:
+    if origin is typing.Annotated:  # a text, and the values that it has
+        return {"enum": list(args[1:])}
+    if origin in (dict, Mapping):
         return {"type": "object", "additionalProperties": _type(args[1], definitions)}
     if origin is list:
         return {"type": "array", "items": _type(args[0], definitions)}
@@ -72,7 +81,7 @@ def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "null"}
     if kind is Any:
         return {}
-    if dataclasses.is_dataclass(kind):
+    if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
         assert isinstance(kind, type)
         if kind.__name__ not in definitions:
             definitions[kind.__name__] = {}  # before going deeper, should one contain itself

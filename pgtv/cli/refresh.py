@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ from pgtv.session import Target
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
+    from pgtv.reports.documents import RefreshDocument, RefreshedTview
     from pgtv.rows.bring import Brought
     from pgtv.rows.merge import Pace
 
@@ -197,7 +198,7 @@ def _merge(
     jobs: int = 1,
     fmt: str = "text",
     receipt: Path | None = None,
-    earlier: dict[str, dict[str, Any]] | None = None,
+    earlier: dict[str, RefreshedTview] | None = None,
 ) -> int:
     """Bring them, telling and recording each as it ends."""
     from pgtv.reports.refresh import document, line
@@ -206,7 +207,7 @@ def _merge(
     rows = {t.label: _estimate(snapshot, t) for t in chosen}
     ended: list[Brought] = []
 
-    def written() -> dict[str, Any]:
+    def written() -> RefreshDocument:
         return document(snapshot, apply_, ended, (earlier or {}).values())
 
     def tell(one: Brought) -> None:
@@ -258,13 +259,13 @@ def _begin(receipt: Path) -> None:
         raise UsageError(f"cannot write {receipt}: {e.strerror or e}") from None
 
 
-def _write(receipt: Path, document: dict[str, Any]) -> None:
+def _write(receipt: Path, document: RefreshDocument) -> None:
     from pgtv.plan import save
 
     save(json.dumps(document, ensure_ascii=False, indent=2) + "\n", receipt)
 
 
-def _earlier(receipt: Path, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+def _earlier(receipt: Path, snapshot: Snapshot) -> dict[str, RefreshedTview]:
     """Entries of the TVIEWs that an earlier run of this receipt finished. Raises UsageError."""
     from pgtv.reports.refresh import SCHEMA, finished
 
@@ -284,7 +285,7 @@ def _earlier(receipt: Path, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
 
 
 def _unfinished(
-    snapshot: Snapshot, chosen: list[Tview], earlier: dict[str, dict[str, Any]]
+    snapshot: Snapshot, chosen: list[Tview], earlier: dict[str, RefreshedTview]
 ) -> list[Tview]:
     """Those not finished, and all that read one of them: it was compared with wrong rows then."""
     from pgtv.graph.edges import edges

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import asdict
 
 from pgtv.finding import Severity
 from pgtv.lifecycle.verdict import Point, Verdict
+from pgtv.reports.documents import PreflightDocument
 from pgtv.reports.layout import printable
 
 SCHEMA = "pgtv.preflight/1"
@@ -51,6 +51,23 @@ def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
 
 def document(verdict: Verdict) -> str:
     """JSON, schema pgtv.preflight/1; new fields may be added."""
-    raw = asdict(verdict)
-    body = {"schema": SCHEMA, "exit": int(verdict.exit), "ok": verdict.exit == 0, **raw}
+    body: PreflightDocument = {
+        "schema": SCHEMA,
+        "exit": int(verdict.exit),
+        "ok": verdict.exit == 0,
+        "subject": verdict.subject,
+        "summary": verdict.summary,
+        "points": [
+            {
+                "id": p.id,
+                "severity": p.severity.value,
+                "text": p.text,
+                "objects": list(p.objects),
+                "cure": list(p.cure),
+            }
+            for p in verdict.points
+        ],
+        "facts": dict(verdict.facts),
+        "commands": list(verdict.commands),
+    }
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pgtv.catalog.model import Snapshot
+from pgtv.reports.documents import RefreshDocument, RefreshedTview
 from pgtv.reports.layout import printable
 from pgtv.rows.bring import Brought, End
 
@@ -39,8 +39,8 @@ def document(
     snapshot: Snapshot,
     applied: bool,
     ended: Sequence[Brought],
-    earlier: Iterable[dict[str, Any]] = (),
-) -> dict[str, Any]:
+    earlier: Iterable[RefreshedTview] = (),
+) -> RefreshDocument:
     """The receipt. earlier: entries of TVIEWs that a resumed run had finished."""
     return {
         "schema": SCHEMA,
@@ -52,7 +52,7 @@ def document(
     }
 
 
-def _entry(b: Brought) -> dict[str, Any]:
+def _entry(b: Brought) -> RefreshedTview:
     m = b.merged
     return {
         "tview": b.tview, "end": b.end.value, "differing": b.differing, "at_least": b.at_least,
@@ -69,7 +69,7 @@ def _entry(b: Brought) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def finished(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def finished(document: RefreshDocument) -> dict[str, RefreshedTview]:
     """Of a receipt, the entries of TVIEWs that need not be looked at again."""
     done = (End.EQUAL.value, End.MERGED.value)
     return {t["tview"]: t for t in document["tviews"] if t["end"] in done}

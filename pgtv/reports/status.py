@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pgtv.catalog.model import Gap, Relation, Snapshot, Tview
 from pgtv.checks.declare import Context, Shared
@@ -15,6 +14,7 @@ from pgtv.checks.examine import Examination, State
 from pgtv.checks.expected import expected_triggers, matches
 from pgtv.errors import Exit
 from pgtv.finding import Effect, Finding, Severity, exit_code, worst
+from pgtv.reports.documents import StatusDocument, StatusLine
 
 SCHEMA = "pgtv.status/1"
 BLOCK = 8192  # bytes of a page; servers built with another size are not known to exist
@@ -230,7 +230,7 @@ def _triggers(examination: Examination) -> dict[str, tuple[int, int | None, int]
     }
 
 
-def document(found: Status) -> dict[str, Any]:
+def document(found: Status) -> StatusDocument:
     """The status as plain JSON types, schema pgtv.status/1."""
     snapshot = found.examination.snapshot
     return {
@@ -247,7 +247,7 @@ def document(found: Status) -> dict[str, Any]:
     }
 
 
-def _line_document(line: Line) -> dict[str, Any]:
+def _line_document(line: Line) -> StatusLine:
     return {
         "name": line.tview.label,
         "entity": line.tview.entity,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pgtv.catalog.model import Lease, Snapshot, Trigger, Tview
 from pgtv.checks.declare import Context, Shared
@@ -15,6 +14,7 @@ from pgtv.checks.leases import held, labels, moment, remaining
 from pgtv.checks.registry import all_checks
 from pgtv.errors import Exit
 from pgtv.finding import Finding, Severity, exit_code, worst
+from pgtv.reports.documents import TriggersDocument
 from pgtv.reports.layout import one_line, plural
 from pgtv.reports.snapshots import headline
 
@@ -217,7 +217,7 @@ def _middle(text: str, width: int) -> str:
     return text[:head] + "…" + text[len(text) - (width - 1 - head) :]
 
 
-def document(found: Status) -> dict[str, Any]:
+def document(found: Status) -> TriggersDocument:
     """The same as plain JSON types, schema pgtv.triggers/1."""
     snapshot = found.snapshot
     by_trigger = held(snapshot)

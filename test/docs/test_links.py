@@ -74,6 +74,8 @@ def test_the_readme_leads_to_the_index() -> None:
 
 def test_anchors_are_those_of_headings(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A `b`: c\n\n## Twice\n\n## Twice\n\n```text\n# no heading\n```\n[x](y.md#z)\n")
+    page.write_text(
+        "# A `b`: c\n\n## Twice\n\n## Twice\n\n```text\n# no heading\n```\n[x](y.md#z)\n"
+    )
     assert _anchors(page) == {"a-b-c", "twice", "twice-1"}
     assert _links(page) == [("y.md", "z")]
