@@ -221,7 +221,10 @@ def next_steps(layout: Layout) -> list[tuple[str, str]]:
     on = f" {layout.connection}" if layout.connection else ""
     worst = next((f for f in examination.causes if f.severity in _LOUD), None)
     steps: list[tuple[str, str]] = []
-    if worst and "repair" in layout.commands:
+    if worst and _only_leases(examination):
+        # repair leaves triggers to whoever leased them
+        steps.append((f"pgtv triggers enable{on}", "shows how the lease ends; writes nothing"))
+    elif worst and "repair" in layout.commands:
         verified = any(o.findings and o.check.option == "--verify" for o in examination.outcomes)
         option = " --verify" if verified else ""
         steps.append((f"pgtv repair{option}{on}", "shows the whole cure, in order; writes nothing"))
@@ -233,6 +236,12 @@ def next_steps(layout: Layout) -> list[tuple[str, str]]:
         # doctor reads catalogs: rows can differ all the same
         steps.append((f"pgtv verify{on}", "compares contents with definitions, row by row"))
     return [s for s in steps if s[0].split()[1] in layout.commands][:2]
+
+
+def _only_leases(examination: Examination) -> bool:
+    """Whether all that is loud is a lease, or what it causes."""
+    loud = [f for f in examination.causes if f.severity in _LOUD]
+    return all(f.check == "trigger-lease" for f in loud)
 
 
 def _first(examination: Examination, severity: Severity) -> Finding | None:

@@ -40,7 +40,9 @@ CREATE TABLE pgtv.dead_letter (
     prepared_at timestamptz,
     ended_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
     ended_by name NOT NULL DEFAULT CURRENT_USER,
-    outcome text NOT NULL,                  -- committed | rolled back
+    -- before: committing | rolling back; after: committed | rolled back | ended by somebody else |
+    -- not ended: REASON
+    outcome text NOT NULL,
     tviews text[] NOT NULL DEFAULT '{}',    -- those that it touched, qualified
     detail jsonb,
     system_identifier text NOT NULL,

@@ -114,6 +114,17 @@ def test_next_names_only_commands_that_exist() -> None:
     assert "Next:" not in human.render(layout(made.examination(*hostile())))
 
 
+def test_next_ends_a_lease_where_it_is_all_there_is() -> None:
+    lease = made.finding("trigger-lease", "lease 1", severity=Severity.WARNING)
+    commands = ("explain", "repair", "triggers")
+    text = human.render(layout(made.examination(lease), commands=commands))
+    assert "Next: pgtv triggers enable" in text
+    assert "pgtv repair" not in text
+    both = human.render(layout(made.examination(lease, made.finding()), commands=commands))
+    assert "Next: pgtv repair" in both
+    assert "triggers enable" not in both
+
+
 def test_json_follows_its_published_schema(root: Path) -> None:
     schema = json.loads((root / "schemas" / "pgtv.doctor.1.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
