@@ -59,7 +59,8 @@ def run(context: Context) -> Iterator[Finding]:
                     f"SHARE UPDATE EXCLUSIVE on {above}",
                     f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
                 ),
-                undo=None,
+                undo=" ".join(f"ALTER TABLE {name} INHERIT {above};" for name in names),
+                decide=f"Rows of the children then leave {above} for everybody who reads it.",
                 note="Rows of the children then leave the TVIEWs. Where they belong there, make "
                 f"{above} a partitioned table instead.",
             ),

@@ -85,8 +85,9 @@ def _misfits(context: Context, table: Relation) -> Iterator[Finding]:
                 ),
                 role="the owner of the publication",
                 locks=(f"SHARE UPDATE EXCLUSIVE on {table.qualified}",),
-                note="It publishes every column and every row from then on: subscribers need all "
-                "columns. To keep the list, name the key in it too.",
+                decide="It publishes every column and every row from then on: subscribers need all "
+                "columns.",
+                note="To keep the list of columns, name the key in it too.",
             )
         elif table.oid in publication.filters_other:
             what = "row filter reads a column outside its replica identity"

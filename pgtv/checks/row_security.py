@@ -25,6 +25,7 @@ Mitigation:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Access, Relation
@@ -117,7 +118,10 @@ def _filtered(context: Context, relation: Relation, role: str, found: list[Acces
             }
             for a in found
         ],
-        remedy=_no_force(context, relation, affects, readers)
+        remedy=replace(
+            _no_force(context, relation, affects, readers),
+            decide="Whoever reads the TVIEWs then reads what the policies hid from their owner.",
+        )
         if owned
         else Remedy(
             command="pgtv doctor --baseline, if it is meant so",

@@ -42,6 +42,7 @@ def run(context: Context) -> Iterator[Finding]:
                 ),
                 role=f"the owner of {table.qualified}",
                 locks=(f"ACCESS EXCLUSIVE on {table.qualified}",),
+                decide="Somebody made it, and dropping it cannot be taken back.",
                 note="Keep the rule's text first: \\d+ in psql prints it.",
             ),
         )

@@ -118,7 +118,7 @@ def _finding(
                 f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
             ),
             undo=disable.replace("DISABLE", "ENABLE"),
-            note="It is somebody's own: ask what it is for before it is disabled.",
+            decide="It is somebody's own: ask what it is for before it is disabled.",
         ),
     )  # fmt: skip
 

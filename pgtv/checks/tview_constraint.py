@@ -17,6 +17,7 @@ Diagnosis:
 
 Mitigation:
     Put the constraint on the base tables, where a violation is seen by who makes it, and drop it here.
+    It is somebody's own, so pgtv repair leaves it alone until the finding is named.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def _finding(
             sql=("SET lock_timeout = '2s';", drop),
             role=f"the owner of {on[0]}",
             locks=tuple(f"ACCESS EXCLUSIVE on {one}" for one in on),
+            decide="Somebody made it, and dropping it cannot be taken back.",
             note="Keep its text first: \\d in psql prints it. A like constraint belongs on the base"
             " tables.",
         ),

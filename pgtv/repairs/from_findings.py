@@ -66,6 +66,11 @@ def build(
     )
 
 
+def _order(step: Step) -> tuple[int, bool]:
+    """By phase; in each, what makes room first: a trigger in the way may have the name of a missing one."""
+    return PHASES.index(step.phase), not any(s.startswith("DROP ") for s in step.statements)
+
+
 def _chosen(examination: Examination, named: tuple[str, ...]) -> Iterator[Finding]:
     """Causes only, unless a consequence is named: it mostly goes with its cause."""
     for finding in examination.findings:
