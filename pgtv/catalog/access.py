@@ -88,7 +88,8 @@ ORDER BY 3, 1, 2, 7
 """
 
 # What the extension grants to everybody and writers need: to reach its schema, read its catalog, and
-# run the functions that are not for operators only.
+# run the functions that are not for operators only. Trigger functions are no part of it: the server asks
+# for EXECUTE of whoever creates a trigger, never of whoever fires it.
 PUBLIC_LACKS = """
 SELECT 'USAGE' AS privilege, pg_catalog.format('SCHEMA %%I', n.nspname) AS object
 FROM pg_catalog.pg_namespace n
@@ -106,6 +107,7 @@ JOIN pg_catalog.pg_depend d
   ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = %(extension)s
 WHERE n.nspname = %(ext_schema)s AND NOT p.proname = ANY (%(operator_functions)s)
+  AND p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype
   AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
 ORDER BY 1, 2
 """

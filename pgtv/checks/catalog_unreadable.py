@@ -2,7 +2,8 @@
 
 Meaning:
     The extension grants everybody USAGE on its schema, SELECT on its catalog, and EXECUTE on the
-    functions that are not for operators. Somebody revoked some of it.
+    functions that are not for operators. Somebody revoked some of it. Its trigger functions may be
+    revoked: the server asks for EXECUTE on these when a trigger is created, not when it fires.
 
 Impact:
     Writes to base tables by roles without these privileges fail with SQLSTATE 42501. Superusers and
@@ -62,7 +63,9 @@ CHECK = Check(
     needs=("public_access",),
     generations=("current",),
     provoke=Provoke(
-        near_miss="GRANT USAGE ON SCHEMA tviews TO shop_owner;",
+        near_miss="REVOKE EXECUTE ON FUNCTION tviews.pg_tview_trigger_handler(),"
+        " tviews.pg_tview_flush_trigger(), tviews.pg_tview_truncate_trigger(),"
+        " tviews.pg_tview_delta_trigger() FROM PUBLIC;",
         break_="REVOKE USAGE ON SCHEMA tviews FROM PUBLIC;",
         object='schema "tviews"',
     ),
