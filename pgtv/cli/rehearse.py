@@ -1,4 +1,7 @@
-"""`pgtv rehearse upgrade`: an upgrade on throwaway servers, from a dump or a base backup."""
+"""`pgtv rehearse upgrade`: an upgrade on throwaway servers, from a dump or a base backup.
+
+`restore` is in a module of its own, which is imported at the end.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ def rehearse() -> None:
     """Do it on throwaway servers first: measured, verified, and nothing of yours touched."""
 
 
-def _interrupt(*_: object) -> None:
+def stop_as_by_interrupt(*_: object) -> None:
+    """A signal's handler: servers are removed as after Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -77,7 +81,7 @@ def upgrade(
         raise UsageError(
             "nothing to upgrade to", "name a major: --to 18, or --to-extension RELEASE"
         )
-    signal.signal(signal.SIGTERM, _interrupt)  # servers are removed as after Ctrl-C
+    signal.signal(signal.SIGTERM, stop_as_by_interrupt)  # servers are removed as after Ctrl-C
     done = rehearse(
         Wish(
             source.absolute(), to, release, mode, roles and roles.absolute(),
@@ -88,3 +92,6 @@ def upgrade(
     text = rehearsals.document(done) if fmt == "json" else rehearsals.human(done, width())
     write_output(text, output)
     return done.exit
+
+
+from pgtv.cli import rehearse_restore  # noqa: E402, F401  (registers itself)

@@ -72,6 +72,7 @@ class Server(Verbs):
     binaries: the folder with bin/. settings override postgresql.conf. Use as a context manager:
     leaving it stops the server and removes the directory (kept on `keep`). small: a disk of its own
     of so many MiB, and what lies on it: `data`, `wal` or `nothing` (folders made by `room_folder`).
+    within: where its folder is made; a socket's path may have 107 bytes only, so not TMPDIR.
     """
 
     binaries: Path
@@ -79,13 +80,13 @@ class Server(Verbs):
     superuser: str = "postgres"
     keep: bool = False
     small: tuple[int, str] | None = None
+    within: str = "/tmp"  # noqa: S108
     root: Path = field(init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _reaper: Reaper = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # /tmp and not TMPDIR: a socket's path may have 107 bytes only
-        self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir="/tmp"))
+        self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir=self.within))
         self._own(self.root)
         self.place = str(self.root)
         self.cannot = {Can.NETWORK: "it is reached by a socket on this machine, not by a network",

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ class Contents:
 
     data: texts `schema name owner` of the data entries and each of their beginnings, so that a name
     with blanks needs no parsing. columns: of the catalog. early: a catalog
-    table lies in another schema, as in early releases. dumped_from, dumped_by: releases.
+    table lies in another schema, as in early releases. dumped_from, dumped_by: releases. created: when
+    an archive was begun; its header has no zone, so it is read in this machine's. database: its name.
     """
 
     form: str
@@ -80,6 +82,8 @@ class Contents:
     early: bool = False
     dumped_from: str | None = None
     dumped_by: str | None = None
+    created: datetime | None = None
+    database: str | None = None
     compressed: bool = False
 
     def has_data(self, name: Name) -> bool:
@@ -159,6 +163,10 @@ def _releases(line: str, contents: Contents) -> None:
         contents.dumped_from = found[1]
     elif found := re.search(r"Dumped by pg_dump version:? (\S+)", line):
         contents.dumped_by = found[1]
+    elif found := re.match(r" Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", line):
+        contents.created = datetime.fromisoformat(found[1]).astimezone()
+    elif found := re.fullmatch(r"     dbname: (.+)", line):
+        contents.database = found[1]
 
 
 def _plain(path: Path, form: str) -> Contents:

@@ -11,13 +11,17 @@ from pgtv.finding import Severity, exit_code, worst
 
 @dataclass(frozen=True)
 class Point:
-    """One thing to know. id: stable. objects: qualified names. cure: commands or SQL, in order."""
+    """One thing to know. id: stable. objects: qualified names. cure: commands or SQL, in order.
+
+    state: of a checklist's point: `done`, `to do`, `not applicable` or `unknown`.
+    """
 
     id: str
     severity: Severity
     text: str
     objects: tuple[str, ...] = ()
     cure: tuple[str, ...] = ()
+    state: str | None = None
 
 
 @dataclass(frozen=True)

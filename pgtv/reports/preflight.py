@@ -21,13 +21,13 @@ def human(verdict: Verdict, width: int) -> str:
     for name, value in verdict.facts.items():
         lines += _wrapped(value, width, f"{name.ljust(longest)}  ", " " * (longest + 2))
     for point in sorted(verdict.points, key=lambda p: -p.severity.rank):
-        lines += ["", *_point(point, width)]
+        lines += ["", *point_lines(point, width)]
     if verdict.commands:
         lines += ["", "Run:", *(f"  {c}" for c in verdict.commands)]
     return printable("\n".join(lines)) + "\n"
 
 
-def _point(point: Point, width: int) -> list[str]:
+def point_lines(point: Point, width: int) -> list[str]:
     word = "note" if point.severity is Severity.INFO else point.severity.value.upper()
     lines = [f"{word}  {point.id}", *_wrapped(point.text, width, "  ", "  ")]
     if point.objects:
@@ -64,6 +64,7 @@ def document(verdict: Verdict) -> str:
                 "text": p.text,
                 "objects": list(p.objects),
                 "cure": list(p.cure),
+                "state": p.state,
             }
             for p in verdict.points
         ],

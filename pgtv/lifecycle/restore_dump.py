@@ -1,0 +1,87 @@
+"""Rehearses the restore of a dump, as far as the database is there and analyzed."""
+
+from __future__ import annotations
+
+from pgtv.catalog.dialects.base import ident
+from pgtv.errors import UsageError
+from pgtv.finding import Severity
+from pgtv.lifecycle import preflight_dump, restore_load, restore_roles
+from pgtv.lifecycle.restore_stage import Run
+from pgtv.lifecycle.verdict import Point
+
+
+def restore(run: Run) -> bool:
+    """A fresh server, and the dump in it; whether that went well."""
+    backup, server, seen = run.backup, run.server, run.seen
+    assert backup.contents is not None
+    verdict = preflight_dump.judge(
+        backup.contents, str(backup.path), run.before,
+        str(run.before_path) if run.before_path else None, restore_load.DATABASE,
+    )  # fmt: skip
+    run.commands = verdict.commands
+    run.breaks = any(p.id == "catalog-fails" for p in verdict.points)
+    with run.phase("start") as said:
+        server.init().start()
+        said.append(f"an empty server, PostgreSQL {server.major}")
+    with run.phase("restore") as said:
+        _cluster_wide(run)
+        if why := restore_load.create(backup, server):
+            seen.points.append(
+                Point(
+                    "collation",
+                    Severity.INFO,
+                    f"The database has not the source's collation: {why}.",
+                )
+            )
+        loaded = restore_load.load(backup, server, breaks=run.breaks, jobs=run.wish.jobs)
+        if loaded.error:
+            said.append(f"FAILED: {loaded.error}")
+            run.fatal("restore-failed", f"It does not restore: {loaded.error}", *run.commands)
+            return False
+        if loaded.ignored:
+            said.append(f"{len(loaded.ignored)} errors")
+            seen.points.append(
+                Point(
+                    "restore-errors", Severity.WARNING,
+                    f"{len(loaded.ignored)} statements failed and were passed over; the first:"
+                    f" {loaded.ignored[0]}",
+                )
+            )  # fmt: skip
+    with run.phase("analyze"):
+        server.psql("ANALYZE", restore_load.DATABASE)
+    known = backup.contents.catalog
+    if run.before:
+        seen.wanted = tuple(t.label for t in run.before.tviews)
+    elif known is not None:
+        seen.wanted = tuple(one.label for one in known)
+    return True
+
+
+def _cluster_wide(run: Run) -> None:
+    """Roles and tablespaces: from what was given, else made up, which the certificate says."""
+    server, wish = run.server, run.wish
+    if wish.roles:
+        try:
+            lines = wish.roles.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as e:
+            raise UsageError(f"cannot read {wish.roles}: {e}") from None
+        text = "\n".join(restore_roles.safe_globals(lines))
+        # the superuser is there already, which is an error to it
+        server.program("psql", "-X", "-q", "-f", "-", input=text)
+    needed = restore_load.needed(run.backup, server)
+    with server.connect() as connection:
+        there = {r[0] for r in connection.execute("SELECT rolname::text FROM pg_catalog.pg_roles")}
+        lacking = [r for r in needed.roles if r not in there]
+        super_ = {r.name for r in run.before.roles if r.superuser} if run.before else set()
+        for role in lacking:
+            power = " SUPERUSER" if role in super_ else ""
+            connection.execute(f"CREATE ROLE {ident(role)} NOLOGIN{power}".encode())
+        connection.execute("SET allow_in_place_tablespaces = on")
+        for space in needed.tablespaces:
+            connection.execute(f"CREATE TABLESPACE {ident(space)} LOCATION ''".encode())
+    if wish.roles and lacking:
+        run.fatal(
+            "roles-missing",
+            f"{wish.roles} lacks roles that the dump names: {', '.join(lacking)}.",
+        )
+    run.seen.invented = tuple(lacking)

@@ -1,0 +1,291 @@
+"""Backups are restored on throwaway servers; the certificate says what is so, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from servers import TEMPLATE, Database, require_real, shop_server
+
+from pgtv.cluster.server import Server
+from pgtv.lifecycle.certificate import schema
+from pgtv.lifecycle.restore_place import own
+
+Said = subprocess.CompletedProcess[str]
+
+
+def rehearse(source: Database, backup: str, *options: str) -> Said:
+    """As a user would, in the server's folder; throwaway servers of it are made in a folder below."""
+    temp = source.server.root / "t"
+    temp.mkdir(exist_ok=True)
+    temp.chmod(0o777)
+    done = subprocess.run(
+        [sys.executable, "-m", "pgtv", "rehearse", "restore", backup, "--temp", str(temp),
+         "--bindir", str(source.server.binaries / "bin"), *options],
+        env=source.server.env(source.name), cwd=source.server.root, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "--keep" in options or not list(temp.iterdir())
+    return done
+
+
+def certified(source: Database, backup: str, *options: str) -> tuple[dict[str, Any], int]:
+    done = rehearse(source, backup, "--format", "json", *options)
+    assert done.stdout, done.stderr
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, schema())
+    assert document["exit"] == done.returncode
+    return document, done.returncode
+
+
+def dump(source: Database, *options: str, name: str = "it.dump") -> str:
+    source.server.program("pg_dump", *options, "-f", name, database=source.name)
+    return name
+
+
+def saved(source: Database, name: str) -> None:
+    done = source.pgtv("snapshot", "save", name)
+    assert done.returncode == 0, done.stderr
+
+
+def ids(document: dict[str, Any]) -> set[str]:
+    """Points that count."""
+    return {p["id"] for p in document["points"] if p["severity"] != "info"}
+
+
+def phases(document: dict[str, Any]) -> list[str]:
+    return [p["name"] for p in document["phases"]]
+
+
+def test_a_good_dump_is_proven_critical_tviews_first(shop: Database) -> None:
+    file = dump(shop, "-Fc")
+    saved(shop, f"{file}.snapshot.json")  # beside it, so found
+    document, code = certified(shop, file, "--critical", "tv_order", "-o", "certificates")
+    assert (code, ids(document), document["verdict"]) == (0, set(), "proven")
+    names = [t["tview"] for t in document["tviews"]]
+    assert names[:2] == ["public.tv_customer", '"Sales Dept".tv_order'] and len(set(names)) == 9
+    assert [t["critical"] for t in document["tviews"]] == [True] * 2 + [False] * 7
+    assert {t["state"] for t in document["tviews"]} == {"equal"}
+    assert all(said.startswith("a write works") for said in document["writes"].values())
+    assert len(document["writes"]) == 8
+    assert document["source"]["tviews"] == 9 and document["restored"]["database"] == shop.name
+    counted = sum(p["seconds"] for p in document["phases"] if p["counts"])
+    assert document["rto"]["measured"] == pytest.approx(counted, abs=0.01)
+    assert 0 < document["serving_seconds"] < document["rto"]["measured"]
+    assert 0 <= document["rpo"]["measured"] < 3600
+    made = sorted(p.name for p in (shop.server.root / "certificates").iterdir())
+    assert [n.rpartition(".")[2] for n in made] == ["html", "json"]
+    page = (shop.server.root / "certificates" / made[0]).read_text()
+    assert document["restored"]["sha256"] in page and "public.tv_customer (critical)" in page
+    subprocess.run(
+        ["sha256sum", "--check", "--status"], check=True, text=True, cwd=shop.server.root,
+        input=f"{document['restored']['sha256']}  {file}\n",
+    )  # fmt: skip
+
+
+def test_targets_that_are_missed_are_remarks(shop18: Database) -> None:
+    file = dump(shop18, "-Fd", name="folder.dump")
+    document, code = certified(shop18, file, "--rto", "1ms", "--rpo", "1ms", "-j", "2")
+    assert (code, ids(document)) == (1, {"rto-missed", "rpo-missed"})
+    assert document["source"] is None
+    assert any("no snapshot" in s for s in document["not_proven"])
+    done = rehearse(shop18, file, "--critical", "tv_absent")
+    assert done.returncode == 3 and "tv_absent" in done.stderr
+
+
+def test_registrations_that_a_dump_loses_are_brought_back_and_measured(shop18: Database) -> None:
+    shop18.sql("ALTER TABLE public.tb_customer RENAME TO tb_client")
+    file = dump(shop18, "-Fc")
+    document, code = certified(shop18, file)
+    assert code == 2 and "registrations-missing" in ids(document)
+    assert "cure: registrations" not in phases(document)
+    saved(shop18, "before.json")
+    document, code = certified(shop18, file, "--before", "before.json")
+    # the names are the source's own trouble, and the next dump's
+    assert (code, ids(document)) == (1, {"registrations-cured", "names-stale"})
+    assert document["cures"][0]["command"].startswith("pgtv upgrade attach -d restored --from ")
+    assert "cure: registrations" in phases(document)
+    assert {t["state"] for t in document["tviews"]} == {"equal"} and len(document["tviews"]) == 9
+
+
+def test_rows_that_did_not_come_back_are_counted_and_written(shop18: Database) -> None:
+    file = dump(shop18, "-Fp", "-Z", "gzip", "--exclude-table-data=*.tv_*", name="it.sql.gz")
+    document, code = certified(shop18, file)
+    assert (code, ids(document)) == (1, {"rows-cured"})
+    differed = {t["tview"]: t["differed"] for t in document["tviews"]}
+    assert differed["public.tv_customer"] == 200 and sum(differed.values()) > 500
+    assert {t["state"] for t in document["tviews"]} == {"equal"}
+    assert any(c["command"].startswith("pgtv refresh -d restored ") for c in document["cures"])
+
+
+def test_what_the_source_had_and_the_dump_has_not(shop18: Database) -> None:
+    shop18.sql("GRANT SELECT ON tv_customer TO pg_monitor")
+    saved(shop18, "before.json")
+    shop18.sql(
+        "SELECT tviews.pg_tviews_drop('tv_segment'); REVOKE SELECT ON tv_customer FROM pg_monitor"
+    )
+    document, code = certified(shop18, dump(shop18, "-Ft"), "--before", "before.json")
+    assert (code, ids(document)) == (2, {"registrations-cured", "source-lost"})
+    cured = next(p for p in document["points"] if p["id"] == "registrations-cured")
+    assert cured["objects"] == ["public.tv_segment"]
+    assert [c["of"] for c in document["cures"]] == ["registrations", "rows"]
+    differs = next(p for p in document["points"] if p["id"] == "source-lost")
+    assert "removed grant public.tv_customer: SELECT to pg_monitor" in differs["objects"]
+
+
+def test_a_damaged_dump_is_not_proven(shop18: Database) -> None:
+    file = shop18.server.root / dump(shop18, "-Fp", name="it.sql")
+    text = file.read_text()
+    file.write_text(text.replace("\t", "", 1))  # a row of the first table lacks a column
+    document, code = certified(shop18, file.name)
+    assert (code, ids(document)) == (2, {"restore-failed"})
+    assert "invalid input syntax" in document["points"][0]["text"]
+    assert document["tviews"] == [] and document["proven"] == []
+
+
+def test_roles_come_from_a_file_and_tablespaces_stay_where_they_are(shop18: Database) -> None:
+    shop18.server.program("pg_dumpall", "--globals-only", "-f", "globals.sql")
+    place = shop18.server.root / "elsewhere"
+    place.mkdir()
+    with (shop18.server.root / "globals.sql").open("a") as file:
+        file.write(f"CREATE TABLESPACE elsewhere OWNER postgres LOCATION '{place}';\n")
+    document, code = certified(shop18, dump(shop18, "-Fc"), "--roles", "globals.sql")
+    assert (code, ids(document)) == (0, set())
+    assert not any("made up" in s for s in document["not_proven"])
+    assert not list(place.iterdir())
+    (shop18.server.root / "none.sql").write_text("")
+    document, code = certified(shop18, dump(shop18, "-Fc"), "--roles", "none.sql")
+    assert code == 2 and "roles-missing" in ids(document)
+
+
+# base backups
+
+
+@pytest.fixture(scope="module", params=[18, 17], ids=lambda m: f"pg{m}")
+def archived(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A server of its own that archives WAL, with a tablespace, a database that a restore may be of."""
+    with shop_server(require_real(request.param)) as server:
+        for name in ("archive", "space"):
+            (server.root / name).mkdir()
+        own(server.root)
+        server.configure(
+            {"archive_mode": "on", "archive_command": f"cp %p {server.root}/archive/%f",
+             "track_commit_timestamp": "on"}
+        )  # fmt: skip
+        server.restart()
+        server.psql(f"CREATE TABLESPACE side LOCATION '{server.root}/space'")
+        server.psql("ALTER TABLE tb_product SET TABLESPACE side", TEMPLATE)
+        yield Database(server, TEMPLATE)
+
+
+def _backup(source: Database, name: str, *options: str) -> str:
+    source.server.program("pg_basebackup", "-D", name, "-c", "fast", *options)
+    return name
+
+
+def _listing(folder: Path) -> dict[str, int]:
+    return {
+        str(f.relative_to(folder)): f.stat().st_mtime_ns for f in folder.rglob("*") if f.is_file()
+    }
+
+
+def _moment(source: Database, statement: str) -> str:
+    with source.connect() as connection:
+        connection.execute(statement.encode())
+        row = connection.execute("SELECT clock_timestamp()::text").fetchone()
+    assert row
+    return str(row[0])
+
+
+def test_a_base_backup_to_a_moment(archived: Database, tmp_path: Path) -> None:
+    server: Server = archived.server
+    space = server.root / "space"
+    folder = _backup(archived, "base", f"--tablespace-mapping={space}={server.root}/mapped")
+    saved(archived, "base.snapshot.json")
+    wanted = _moment(archived, "UPDATE tb_customer SET name = 'kept' WHERE pk_customer = 3")
+    _moment(archived, "UPDATE tb_customer SET name = 'too late' WHERE pk_customer = 3")
+    server.psql("SELECT pg_switch_wal()")
+    with server.connect() as connection:
+        while connection.execute(
+            "SELECT last_archived_wal < pg_walfile_name(pg_current_wal_lsn() - 1)"
+            " FROM pg_stat_archiver"
+        ).fetchone() == (True,):
+            pass
+    theirs = _listing(server.root / "archive"), _listing(space), _listing(server.root / "mapped")
+    document, code = certified(
+        archived, folder, "--archive", "archive", "--target-time", wanted, "--keep"
+    )
+    assert (code, ids(document)) == (0, set())
+    assert theirs == (
+        _listing(server.root / "archive"), _listing(space), _listing(server.root / "mapped")
+    )  # fmt: skip
+    assert "timeline 2" in document["restored"]["recovered_to"]
+    assert document["restored"]["data_from_by"] == "the last commit that was replayed"
+    assert document["restored"]["data_from"][:19] <= wanted[:19].replace(" ", "T")
+    assert any("checksum of its manifest" in s for s in document["proven"])
+    kept = Path(document["place"]["kept"])
+    again = Server(server.binaries, within=str(server.root / "t"))
+    again.root.rmdir()
+    again.root = kept  # as it was left, it starts
+    try:
+        again.start()
+        with again.connect(TEMPLATE) as connection:
+            found = connection.execute(
+                "SELECT data->>'name' FROM tv_customer WHERE pk_customer = 3"
+            ).fetchone()
+        assert found == ("kept",)
+    finally:
+        again.destroy()
+
+
+def test_a_moment_that_the_archive_does_not_reach(archived: Database) -> None:
+    folder = _backup(archived, "early", "-Ft", "-z")
+    document, code = certified(
+        archived, folder, "--archive", "archive", "--target-time", "2999-01-01 00:00:00+00",
+        "--database", TEMPLATE,
+    )  # fmt: skip
+    assert (code, ids(document)) == (2, {"recovery-failed"})
+    assert "recovery target" in document["points"][0]["text"]
+    document, code = certified(archived, folder)
+    assert (code, ids(document)) == (0, set())
+    assert document["restored"]["form"] == "tar" and len(document["tviews"]) == 9
+
+
+def test_a_damaged_file_of_a_base_backup(archived: Database) -> None:
+    folder = archived.server.root / _backup(
+        archived,
+        "bad",
+        f"--tablespace-mapping={archived.server.root}/space={archived.server.root}/m2",
+    )
+    with archived.connect() as connection:
+        row = connection.execute("SELECT pg_relation_filepath('tb_category')").fetchone()
+    assert row
+    with (folder / row[0]).open("r+b") as file:
+        file.seek(4000)
+        file.write(b"damaged")
+    document, code = certified(archived, folder.name)
+    assert code == 2
+    assert {"files-damaged", "rows-unknown", "proof-stopped", "writes-fail"} <= ids(document)
+    assert document["rto"]["measured"] is None
+    assert "invalid page" in json.dumps(document["points"])
+    equal = [t["tview"] for t in document["tviews"] if t["state"] == "equal"]
+    assert "public.tv_customer" in equal and "public.tv_category" not in equal
+
+
+def test_what_is_no_backup(archived: Database) -> None:
+    root = archived.server.root
+    (root / "nothing").mkdir(exist_ok=True)
+    for backup, said in (
+        ("data", "postmaster.pid"),
+        ("nothing", "neither toc.dat"),
+        ("absent", "No such file"),
+    ):
+        done = rehearse(archived, backup)
+        assert (done.returncode, done.stdout) == (3, "") and said in done.stderr
