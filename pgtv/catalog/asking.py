@@ -94,6 +94,11 @@ def _dicts(cursor: psycopg.Cursor[Any]) -> Callable[[Sequence[Any]], Row]:
     return row
 
 
+def array(oids: Any) -> str:
+    """OIDs as the text of an array: adapting thousands of numbers one by one costs more."""
+    return "{" + ",".join(str(o) for o in oids) + "}"
+
+
 @dataclass
 class Asking:
     """One run: the connection, what is still to be sent, and what could not be collected so far."""
@@ -151,7 +156,11 @@ class Asking:
         import psycopg
 
         if not self._open:
-            self._cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SAVEPOINT section")
+            # compiling what runs once takes longer than running it, and the planner's guesses at what
+            # a recursive query finds call for it at any size
+            self._cursor.execute(
+                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL jit = off; SAVEPOINT section"
+            )
             self._open = True
         pending, self.queue = self.queue, []
         if len(pending) > 1:

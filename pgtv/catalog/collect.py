@@ -1,8 +1,7 @@
 """Fill a Snapshot: a fixed number of catalog queries in one read-only REPEATABLE READ transaction.
 
-Collecting never waits and never writes. Nothing here locks a user relation but the printing of
-view definitions and of trigger conditions, which comes last, leaves out what somebody holds or
-awaits ACCESS EXCLUSIVE on, and gives its locks back at once. What cannot be seen becomes a Gap.
+Collecting never waits and never writes. Nothing here locks a user relation but what
+pgtv.catalog.printed asks, which comes last. What cannot be seen becomes a Gap.
 
 Queries are queued by `ask` and `all` and sent together when the first answer is needed: see
 pgtv.catalog.asking.
@@ -17,12 +16,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pgtv import __version__
-from pgtv.catalog import installation, model, queries
+from pgtv.catalog import installation, model, printed, queries
 from pgtv.catalog.access import ACCESS, PUBLIC_LACKS
-from pgtv.catalog.asking import Answer, Asking
+from pgtv.catalog.asking import Answer, Asking, array
 from pgtv.catalog.dialects import base
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
+from pgtv.catalog.printed import Printed
 from pgtv.catalog.room import DATA_DIRECTORY, room
 from pgtv.errors import QueryError
 from pgtv.session import pooled, snapshot_transaction
@@ -94,16 +94,16 @@ def _collect(run: Asking) -> Snapshot:
 
     # … and last what stands around the TVIEWs.
     seeds: Params = {
-        "known": _array(installation.named_oids(registered)),
+        "known": array(installation.named_oids(registered)),
         # after DROP EXTENSION backing views may still stand in its schema
         "ext_schema": schema or (extension.schema_left and dialect.schema) or "",
         "extension": base.EXTENSION,
-        "tables": _array(t.table_oid for t in registered),
-        "views": _array(t.view_oid for t in registered),
+        "tables": array(t.table_oid for t in registered),
+        "views": array(t.view_oid for t in registered),
         "written": queries.WRITTEN,
     }
     reach = run.ask("relations", queries.REACH, seeds)
-    oids: Params = {"rels": _array(r["oid"] for r in reach.rows() or ()), **seeds}
+    oids: Params = {"rels": array(r["oid"] for r in reach.rows() or ()), **seeds}
     relation_rows = run.ask("relations", queries.RELATIONS, oids)
     column_rows = run.ask("relations", queries.COLUMNS, oids)
     reads = run.all("reads", model.Read, queries.READS, oids)
@@ -124,7 +124,11 @@ def _collect(run: Asking) -> Snapshot:
     session_rows = run.ask("sessions", queries.SESSIONS, oids, MONITOR)
     subscriptions = run.all("subscriptions", model.Subscription, queries.SUBSCRIPTIONS, oids)
     publications = run.all("publications", model.Publication, queries.PUBLICATIONS, oids)
-    relations = _relations(relation_rows, column_rows)
+    locked, read = locks.all(), reads.all()
+    prints = printed.ask(
+        run, relation_rows.rows() or (), trigger_rows.rows() or (), read, locked, registered
+    )
+    relations = _relations(relation_rows, column_rows, prints)
     snapshot = Snapshot(
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         pgtv_version=__version__,
@@ -135,9 +139,9 @@ def _collect(run: Asking) -> Snapshot:
         ),
         tviews=installation.with_names(registered, relations),
         relations=relations,
-        reads=reads.all(),
+        reads=read,
         functions=functions.all(),
-        triggers=_triggers(trigger_rows, dialect, schema, [t.entity for t in registered]),
+        triggers=_triggers(trigger_rows, prints, dialect, schema, [t.entity for t in registered]),
         indexes=indexes.all(),
         table_stats=table_stats.all(),
         settings=settings.all(),
@@ -146,7 +150,7 @@ def _collect(run: Asking) -> Snapshot:
         default_grants=default_grants.all(),
         access=access.all(),
         roles=roles.all(),
-        locks=locks.all(),
+        locks=locked,
         sessions=_sessions(session_rows),
         prepared=prepared.all(),
         slots=slots.all(),
@@ -160,7 +164,6 @@ def _collect(run: Asking) -> Snapshot:
         leases=_leases(lease_rows),
         growth=_with_room(installation.growth(catalog), server.host, directory),
     )
-    snapshot = _definitions(run, snapshot)
     if not server.monitors:
         run.gap("sessions", "other roles' sessions are hidden", MONITOR)
         if snapshot.replicas:
@@ -172,11 +175,6 @@ def _require(answer: Answer, what: str) -> None:
     if answer.error:
         hint = "raise --statement-timeout" if answer.sqlstate == "57014" else None
         raise QueryError(f"cannot look at {what}: {answer.error}", hint, answer.sqlstate)
-
-
-def _array(oids: Any) -> str:
-    """OIDs as the text of an array: adapting thousands of numbers one by one costs more."""
-    return "{" + ",".join(str(o) for o in oids) + "}"
 
 
 def _with_room(growth: model.Growth, host: str, directory: Answer) -> model.Growth:
@@ -205,15 +203,20 @@ def _server(run: Asking, answers: tuple[Answer, Answer, Answer]) -> model.Server
     )
 
 
-def _relations(rows: Answer, column_rows: Answer) -> tuple[model.Relation, ...]:
+def _relations(rows: Answer, column_rows: Answer, prints: Printed) -> tuple[model.Relation, ...]:
     columns: dict[int, list[model.Column]] = {}
     for row in column_rows.rows() or ():
         columns.setdefault(row.pop("relation"), []).append(model.Column(**row))
     found = []
     for row in rows.rows() or ():
         constraints = tuple(model.Constraint(**c) for c in row.pop("constraints") or ())
-        own = tuple(columns.get(row["oid"], ()))
-        found.append(model.Relation(**row, columns=own, constraints=constraints))
+        oid = row["oid"]
+        found.append(
+            model.Relation(
+                **row, columns=tuple(columns.get(oid, ())), constraints=constraints,
+                definition=prints.views.get(oid), bytes=prints.bytes.get(oid),
+            )
+        )  # fmt: skip
     return tuple(found)
 
 
@@ -226,7 +229,7 @@ def _leases(rows: Answer) -> tuple[model.Lease, ...]:
 
 
 def _triggers(
-    rows: Answer, dialect: Dialect, schema: str | None, entities: Sequence[str]
+    rows: Answer, prints: Printed, dialect: Dialect, schema: str | None, entities: Sequence[str]
 ) -> tuple[model.Trigger, ...]:
     found = []
     for row in rows.rows() or ():
@@ -234,6 +237,8 @@ def _triggers(
         ours = function_schema == (schema or dialect.schema)
         kind = dialect.trigger_functions.get(function_name) if ours else None
         args = _trigger_args(row.pop("args"))
+        if row["when"]:
+            row["definition"] = _masked(prints.triggers.get(row["oid"]))
         if not kind:  # somebody else's arguments: connection strings and tokens are among them
             args = ("?",) * len(args)
             row["definition"] = _masked(row["definition"])
@@ -265,62 +270,3 @@ def _sessions(rows: Answer) -> tuple[model.Session, ...]:
     from pgtv.catalog.scrub import scrub
 
     return tuple(model.Session(**{**r, "query": scrub(r["query"])}) for r in rows.rows() or ())
-
-
-def _definitions(run: Asking, snapshot: Snapshot) -> Snapshot:
-    """Add what PostgreSQL prints only under ACCESS SHARE on user relations.
-
-    Left out, each with a Gap, where somebody holds or awaits ACCESS EXCLUSIVE: we would wait.
-    """
-    held = {k.relation for k in snapshot.locks if k.mode == "AccessExclusiveLock" and k.relation}
-    views: dict[int, model.Relation] = {}
-    for relation in snapshot.relations:
-        if relation.kind not in "vm":
-            continue
-        if held & ({r.relation for r in snapshot.reads_of.get(relation.oid, ())} | {relation.oid}):
-            run.gap("view_definition", _HELD, (), relation.qualified)
-        else:
-            views[relation.oid] = relation
-    conditional: dict[int, model.Trigger] = {}
-    for trigger in snapshot.triggers:
-        if not trigger.when:
-            continue
-        if trigger.relation in held:
-            run.gap("trigger_definition", _HELD, (), snapshot.name_of(trigger.relation))
-        else:
-            conditional[trigger.oid] = trigger
-    measured = []
-    for tview in snapshot.tviews:
-        if tview.table_oid in held:
-            run.gap("size", _HELD, (), tview.label)
-        elif tview.table_oid in snapshot.by_oid:
-            measured.append(tview.table_oid)
-    size_rows = run.ask("size", queries.SIZES if measured else None, {"tables": _array(measured)})
-    view_rows = run.ask(
-        "view_definition", queries.VIEWDEFS if views else None, {"views": _array(views)}
-    )
-    trigger_rows = run.ask(
-        "trigger_definition", queries.TRIGGERDEFS if conditional else None,
-        {"triggers": _array(conditional)},
-    )  # fmt: skip
-    defined = {r["oid"]: r["definition"] for r in view_rows.rows() or () if r["definition"]}
-    printed = {r["oid"]: r["definition"] for r in trigger_rows.rows() or ()}
-    sizes = {r["oid"]: r["bytes"] for r in size_rows.rows() or ()}
-    return replace(
-        snapshot,
-        relations=tuple(
-            replace(r, definition=defined[r.oid].rstrip().removesuffix(";"))
-            if r.oid in defined
-            else replace(r, bytes=sizes[r.oid])
-            if r.oid in sizes
-            else r
-            for r in snapshot.relations
-        ),
-        triggers=tuple(
-            replace(t, definition=_masked(printed[t.oid])) if t.oid in printed else t
-            for t in snapshot.triggers
-        ),
-    )
-
-
-_HELD = "ACCESS EXCLUSIVE is held or awaited on what it reads"

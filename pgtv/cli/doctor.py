@@ -113,23 +113,21 @@ def doctor(
     1 warning, 2 critical, 3 unknown or could not run.
     """
     from pgtv.checks.examine import examine
-    from pgtv.checks.registry import all_checks, select
+    from pgtv.checks.registry import all_checks
 
     if source is not None and (verify or probe_write):
         raise UsageError("--verify and --probe-write need a server", "leave out --from")
     only, skip = _names(only), _names(skip)
     asked = [o for o, on in (("--verify", verify), ("--probe-write", probe_write)) if on]
-    checks = select(only, skip)
-    if only:  # an option that was given is not deselected by --only
-        checks += [c for c in all_checks().values() if c.option in asked and c not in checks]
     if list_:
-        _emit_list(checks, fmt, verbosity, output)
+        _emit_list(_chosen(only, skip, asked), fmt, verbosity, output)
         return Exit.HEALTHY
-    if not checks:
-        raise UsageError("no check is left to run", "see: pgtv doctor --list")
+    if only or skip:  # a name that nothing has is told before anything is looked at
+        _chosen(only, skip, asked)
     settings = threshold_settings(thresholds)
     accepted = _read_baseline(baseline) if baseline else frozenset[str]()
-    snapshot = look(target, source)
+    snapshot = look(target, source, meanwhile=all_checks)
+    checks = _chosen(only, skip, asked)
     given: dict[str, list[Finding]] = {c.id: [] for c in checks if c.option in asked}
     if probe_write:
         _collect(given, _probe(target, snapshot, verbosity))
@@ -152,6 +150,17 @@ def doctor(
     )
     write_output(render(shown, fmt, verbosity, all_, to_file=output is not None), output)
     return code
+
+
+def _chosen(only: tuple[str, ...], skip: tuple[str, ...], asked: list[str]) -> list[Check]:
+    from pgtv.checks.registry import all_checks, select
+
+    checks = select(only, skip)
+    if only:  # an option that was given is not deselected by --only
+        checks += [c for c in all_checks().values() if c.option in asked and c not in checks]
+    if not checks:
+        raise UsageError("no check is left to run", "see: pgtv doctor --list")
+    return checks
 
 
 def render(shown: Layout, fmt: str, verbosity: int, all_: bool, *, to_file: bool) -> str:

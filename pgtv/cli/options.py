@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -228,16 +228,39 @@ def connected(target: Target, *, read_only: bool = True) -> Iterator[psycopg.Con
         connection.close()
 
 
-def look(target: Target, source: Path | None) -> Snapshot:
-    """The snapshot that a command works on: from a file, or taken now."""
+def look(
+    target: Target, source: Path | None, meanwhile: Callable[[], object] | None = None
+) -> Snapshot:
+    """The snapshot that a command works on: from a file, or taken now.
+
+    meanwhile: what can be got ready while the server answers, as importing the checks; called in a
+    thread, and by the caller again for its result (or for what it raises).
+    """
     if source is not None:
         from pgtv.catalog import codec
 
         return codec.load(source)
     from pgtv.catalog.collect import collect
 
-    with connected(target) as connection:
+    with connected(target) as connection, _beside(meanwhile):
         return collect(connection)
+
+
+@contextmanager
+def _beside(work: Callable[[], object] | None) -> Iterator[None]:
+    if work is None:
+        yield
+        return
+    import threading
+
+    def quietly() -> None:
+        with suppress(Exception):
+            work()
+
+    thread = threading.Thread(target=quietly, daemon=True)  # nobody who interrupts waits for it
+    thread.start()
+    yield
+    thread.join()
 
 
 def color_wanted(stream: Any = None) -> bool:

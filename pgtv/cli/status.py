@@ -51,7 +51,7 @@ def status(
     from pgtv.reports import status as report
     from pgtv.reports import status_text
 
-    snapshot = look(target, source)
+    snapshot = look(target, source, meanwhile=all_checks)
     if tviews or exclude:
         from pgtv.graph.select import select
 

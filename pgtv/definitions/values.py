@@ -21,14 +21,6 @@ class Values:
         self.reads = Reads()
         self.known = columns
         self.made: dict[Relation, dict[str, frozenset[Column]]] = {}
-        self.handlers = {
-            "ColumnRef": self._column_ref,
-            "FuncCall": self._func_call,
-            "SubLink": self._sublink,
-            "SQLValueFunction": self._value_function,
-            "TypeCast": self._type_cast,
-            "ParamRef": self._parameter,
-        }
 
     @abstractmethod
     def select(
@@ -80,9 +72,9 @@ class Values:
         for key, value in node.items():
             kind = type(value)
             if kind is dict:
-                handler = self.handlers.get(key)
+                handler = _HANDLERS.get(key)
                 if handler is not None:
-                    handler(value, scope, values, also)
+                    handler(self, value, scope, values, also)
                 elif key != "A_Const":
                     self.expression(value, scope, values, also)
             elif kind is list:
@@ -227,3 +219,14 @@ class Values:
                 self.reads.frozen.append((f"'{word}'::{kind}", node["arg"]["A_Const"]["location"]))
             return
         self.expression(node["arg"], scope, values, also)
+
+
+# by name of the node; on the class, as bound methods would make each walk a ring of references
+_HANDLERS = {
+    "ColumnRef": Values._column_ref,
+    "FuncCall": Values._func_call,
+    "SubLink": Values._sublink,
+    "SQLValueFunction": Values._value_function,
+    "TypeCast": Values._type_cast,
+    "ParamRef": Values._parameter,
+}

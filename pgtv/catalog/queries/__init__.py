@@ -1,8 +1,8 @@
 """The collector's queries: plain PostgreSQL catalogs, no name of the extension in them.
 
 Parameters are psycopg's named ones. `%%` is a literal per cent. Every object is qualified, though
-search_path is pinned as well. OIDs are cast to int8: the wire's oid would come back unsigned but
-regclass would come back as a name.
+search_path is pinned as well. OIDs come back as int8, as regclass would come back as a name; they are
+looked for as oid, so that indexes serve: most of a catalog is not about TVIEWs.
 """
 
 from __future__ import annotations

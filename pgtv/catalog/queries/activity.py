@@ -20,7 +20,7 @@ WITH held AS MATERIALIZED (
   SELECT DISTINCT h.relation FROM held h
   JOIN pg_catalog.pg_class c ON c.oid = h.relation AND c.relkind IN ('r', 'p', 'm', 'f')
   WHERE h.locktype = 'relation' AND h.pid IS NULL AND h.relation::int8 >= 16384
-    AND NOT h.relation::int8 = ANY (%(rels)s::int8[])
+    AND NOT h.relation = ANY (%(rels)s::oid[])
 )
 SELECT CASE WHEN l.locktype = 'relation' THEN l.relation::int8
             WHEN l.locktype = 'advisory' THEN l.classid::int8 END AS relation,
@@ -36,7 +36,7 @@ LEFT JOIN prepared p ON l.pid IS NULL AND p.virtualtransaction = l.virtualtransa
 LEFT JOIN foreign_tables f ON l.locktype = 'relation' AND f.relation = l.relation
 WHERE l.database = (SELECT oid FROM pg_catalog.pg_database
                      WHERE datname = pg_catalog.current_database())
-      AND (l.locktype = 'relation' AND l.relation::int8 = ANY (%(rels)s::int8[])
+      AND (l.locktype = 'relation' AND l.relation = ANY (%(rels)s::oid[])
            OR f.relation IS NOT NULL
            OR l.locktype = 'tuple' AND NOT l.granted
            OR l.locktype = 'advisory' AND l.objsubid IN (21622, 21623))
@@ -59,7 +59,7 @@ WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.backend_type = 'client backend'
   AND a.datname = pg_catalog.current_database()
   AND (a.xact_start IS NOT NULL
        OR a.pid IN (SELECT l.pid FROM pg_catalog.pg_locks l
-                     WHERE l.relation::int8 = ANY (%(rels)s::int8[])))
+                     WHERE l.relation = ANY (%(rels)s::oid[])))
 ORDER BY a.xact_start NULLS LAST, a.pid
 """
 

@@ -36,7 +36,7 @@ JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_catalog.pg_depend x
   ON x.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND x.objid = p.oid AND x.deptype = 'e'
 LEFT JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
-WHERE w.ev_class::int8 = ANY (%(rels)s::int8[])
+WHERE w.ev_class = ANY (%(rels)s::oid[])
 ORDER BY 2
 """.replace("@READ@", _READ)
 
@@ -96,12 +96,12 @@ FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
 JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-WHERE t.tgrelid::int8 = ANY (%(rels)s::int8[])
+WHERE t.tgrelid = ANY (%(rels)s::oid[])
   AND (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0)
 ORDER BY t.tgrelid, t.tgname
 """.replace("@REPEATS@", ", ".join(f"({m}, {b}, $${p}$$)" for m, b, p in _REPEATS))
 
 TRIGGERDEFS = """
 SELECT t.oid::int8 AS oid, pg_catalog.pg_get_triggerdef(t.oid) AS definition
-FROM pg_catalog.pg_trigger t WHERE t.oid::int8 = ANY (%(triggers)s::int8[])
+FROM pg_catalog.pg_trigger t WHERE t.oid = ANY (%(triggers)s::oid[])
 """

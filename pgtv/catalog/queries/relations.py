@@ -12,7 +12,7 @@ WITH RECURSIVE ext AS (
   SELECT d.objid, d.classid FROM pg_catalog.pg_depend d JOIN ext ON d.refobjid = ext.oid
   WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
 ), seed(oid) AS (
-  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid::int8 = ANY (%(known)s::int8[])
+  SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid = ANY (%(known)s::oid[])
   UNION
   SELECT c.oid FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -82,7 +82,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
          ARRAY(SELECT u.rulename::text FROM pg_catalog.pg_rewrite u
                 WHERE u.ev_class = c.oid AND u.ev_enabled <> 'D' ORDER BY 1)
        ELSE '{}' END AS rules,
-       CASE WHEN c.relkind = 'r' AND c.oid::int8 = ANY (%(known)s::int8[]) THEN
+       CASE WHEN c.relkind = 'r' AND c.oid = ANY (%(known)s::oid[]) THEN
          (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
               'name', k.conname, 'kind', k.contype,
               'table', pg_catalog.format('%%I.%%I', kn.nspname, kc.relname)) ORDER BY k.conname, k.oid)
@@ -94,7 +94,7 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
                            UNION ALL
                            SELECT g.tgconstraint FROM pg_catalog.pg_trigger g
                             WHERE g.tgrelid = c.oid AND g.tgconstraint <> 0)) END AS constraints,
-       CASE WHEN c.oid::int8 = ANY (%(tables)s::int8[]) THEN
+       CASE WHEN c.oid = ANY (%(tables)s::oid[]) THEN
          ARRAY(SELECT x.p FROM pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE}'::text[]) x(p)
                 WHERE NOT pg_catalog.has_table_privilege(c.relowner, c.oid, x.p)
                UNION ALL
@@ -109,7 +109,7 @@ LEFT JOIN LATERAL (SELECT pg_catalog.min(h.inhparent::int8) AS parent,
                    FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid) i ON true
 LEFT JOIN pg_catalog.pg_rewrite w
        ON w.ev_class = c.oid AND w.rulename = '_RETURN' AND c.relkind IN ('v', 'm')
-WHERE c.oid::int8 = ANY (%(rels)s::int8[])
+WHERE c.oid = ANY (%(rels)s::oid[])
 ORDER BY n.nspname, c.relname
 """
 
@@ -122,7 +122,7 @@ SELECT a.attrelid::int8 AS relation, a.attname::text AS name,
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
-WHERE a.attrelid::int8 = ANY (%(rels)s::int8[]) AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid = ANY (%(rels)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
 
@@ -142,7 +142,7 @@ JOIN pg_catalog.pg_depend d
 LEFT JOIN pg_catalog.pg_attribute a
   ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.attrelid = d.refobjid
  AND a.attnum = d.refobjsubid AND d.refobjsubid <> 0
-WHERE w.ev_class::int8 = ANY (%(rels)s::int8[])
+WHERE w.ev_class = ANY (%(rels)s::oid[])
   AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass,
                        'pg_catalog.pg_proc'::pg_catalog.regclass)
 GROUP BY 1, 2, 3
@@ -166,7 +166,7 @@ SELECT i.indrelid::int8 AS relation, c.relname::text AS name,
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am m ON m.oid = c.relam
-WHERE i.indrelid::int8 = ANY (%(rels)s::int8[])
+WHERE i.indrelid = ANY (%(rels)s::oid[])
 ORDER BY i.indrelid, c.relname
 """
 
@@ -177,17 +177,17 @@ SELECT s.relid::int8 AS relation, s.n_live_tup AS live, s.n_dead_tup AS dead,
        GREATEST(s.last_vacuum, s.last_autovacuum)::text AS last_vacuum,
        GREATEST(s.last_analyze, s.last_autoanalyze)::text AS last_analyze
 FROM pg_catalog.pg_stat_all_tables s
-WHERE s.relid::int8 = ANY (%(rels)s::int8[])
+WHERE s.relid = ANY (%(rels)s::oid[])
 ORDER BY 1
 """
 
 VIEWDEFS = """
 SELECT c.oid::int8 AS oid, pg_catalog.pg_get_viewdef(c.oid) AS definition
 FROM pg_catalog.pg_class c
-WHERE c.oid::int8 = ANY (%(views)s::int8[]) AND c.relkind IN ('v', 'm')
+WHERE c.oid = ANY (%(views)s::oid[]) AND c.relkind IN ('v', 'm')
 """
 
 SIZES = """
 SELECT c.oid::int8 AS oid, pg_catalog.pg_relation_size(c.oid) AS bytes
-FROM pg_catalog.pg_class c WHERE c.oid::int8 = ANY (%(tables)s::int8[])
+FROM pg_catalog.pg_class c WHERE c.oid = ANY (%(tables)s::oid[])
 """

@@ -42,7 +42,7 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver) AS receiving,
 SUBSCRIPTIONS = """
 SELECT s.subname::text AS name, s.subenabled AS enabled,
        COALESCE(pg_catalog.array_agg(r.srrelid::int8 ORDER BY r.srrelid)
-                FILTER (WHERE r.srrelid::int8 = ANY (%(rels)s::int8[])), '{}') AS relations
+                FILTER (WHERE r.srrelid = ANY (%(rels)s::oid[])), '{}') AS relations
 FROM pg_catalog.pg_subscription s
 LEFT JOIN pg_catalog.pg_subscription_rel r ON r.srsubid = s.oid
 WHERE s.subdbid = (SELECT oid FROM pg_catalog.pg_database
@@ -59,15 +59,15 @@ WITH identity AS (
   FROM pg_catalog.pg_class c
   LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
    AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END
-  WHERE c.oid::int8 = ANY (%(rels)s::int8[])
+  WHERE c.oid = ANY (%(rels)s::oid[])
 )
 SELECT p.pubname::text AS name, p.puballtables AS all_tables,
        ARRAY(SELECT r.prrelid::int8 FROM pg_catalog.pg_publication_rel r
-              WHERE r.prpubid = p.oid AND r.prrelid::int8 = ANY (%(rels)s::int8[])
+              WHERE r.prpubid = p.oid AND r.prrelid = ANY (%(rels)s::oid[])
              UNION
              SELECT c.oid::int8 FROM pg_catalog.pg_publication_namespace s
              JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid AND c.relkind IN ('r', 'p')
-              WHERE s.pnpubid = p.oid AND c.oid::int8 = ANY (%(rels)s::int8[])
+              WHERE s.pnpubid = p.oid AND c.oid = ANY (%(rels)s::oid[])
              ORDER BY 1) AS relations,
        p.pubupdate OR p.pubdelete AS updates,
        -- a column in both filter and list has two rows in pg_depend

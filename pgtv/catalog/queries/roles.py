@@ -16,9 +16,9 @@ CROSS JOIN LATERAL (
     AND x.privilege_type <> 'SELECT'
 ) a
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-WHERE c.oid::int8 = ANY (%(rels)s::int8[]) AND a.grantee <> c.relowner
+WHERE c.oid = ANY (%(rels)s::oid[]) AND a.grantee <> c.relowner
   AND (n.nspname = %(ext_schema)s OR c.relname LIKE 'tv\_%%'
-       OR c.oid::int8 = ANY (%(known)s::int8[]))
+       OR c.oid = ANY (%(known)s::oid[]))
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
@@ -35,7 +35,7 @@ LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee
 WHERE d.defaclobjtype = 'r' AND a.grantee <> d.defaclrole
   AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
   AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c
-               WHERE c.oid::int8 = ANY (%(tables)s::int8[]) AND c.relowner = d.defaclrole
+               WHERE c.oid = ANY (%(tables)s::oid[]) AND c.relowner = d.defaclrole
                  AND d.defaclnamespace IN (0, c.relnamespace))
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
@@ -46,13 +46,13 @@ SELECT r.rolname::text AS name, r.rolsuper AS superuser, r.rolbypassrls AS bypas
        r.rolcanlogin AS can_login
 FROM pg_catalog.pg_roles r
 WHERE r.oid IN (SELECT relowner FROM pg_catalog.pg_class
-                 WHERE oid::int8 = ANY (%(rels)s::int8[])
+                 WHERE oid = ANY (%(rels)s::oid[])
                 UNION ALL
                 SELECT p.proowner FROM pg_catalog.pg_rewrite w
                 JOIN pg_catalog.pg_depend d
                   ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
                  AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
                 JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
-                 WHERE w.ev_class::int8 = ANY (%(rels)s::int8[]))
+                 WHERE w.ev_class = ANY (%(rels)s::oid[]))
 ORDER BY 1
 """
