@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
+from pgtv.cli.progress import Progress
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
     from pgtv.rows.compare import Wanted
     from pgtv.rows.result import Result
-    from pgtv.rows.run import Moment
 
 STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was given
 
@@ -41,6 +39,11 @@ STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was gi
     "--key", metavar="KEY",
     help="Only this row of one TVIEW, and what it reads upstream: the key's value, a JSON array for "
     "a key of several columns, or COLUMN=VALUE.",
+)  # fmt: skip
+@click.option(
+    "--since", type=click.Choice(["last"]),
+    help="Only rows that may have changed since the last time that all were equal; every row where"
+    " that cannot be told, and it says why. Needs the schema pgtv.",
 )  # fmt: skip
 @click.option(
     "--fast",
@@ -79,6 +82,7 @@ def verify(
     tviews: tuple[str, ...],
     exclude: tuple[str, ...],
     key: str | None,
+    since: str | None,
     fast: bool,
     sample: str | None,
     seed: int | None,
@@ -110,12 +114,18 @@ def verify(
 
     chosen = select(snapshot, tviews, exclude)
     if key is not None:
-        others = (fast, sample, budget, oldest_first, resume)
+        others = (since, fast, sample, budget, oldest_first, resume)
         return _one_row(target, snapshot, tviews, chosen, key, fmt, output, any(others))
+    if since and (fast or sample or resume):
+        raise UsageError(
+            "--since last compares exactly, and is over soon",
+            "leave --fast, --sample, --resume out",
+        )
     wanted = _wanted(fast, sample, seed, limit)
     results, not_recorded = _run(
-        target, snapshot, chosen, wanted, parsed, oldest_first, jobs, resume, verbosity, no_record
-    )
+        target, snapshot, chosen, wanted, parsed, oldest_first, jobs, resume, verbosity, no_record,
+        since is not None,
+    )  # fmt: skip
     write_output(_render(snapshot, results, not_recorded, fmt, output, verbosity), output)
     from pgtv.rows.result import exit_code
 
@@ -137,6 +147,7 @@ def _run(
     resume: Path | None,
     verbosity: int,
     no_record: bool,
+    since: bool,
 ) -> tuple[list[Result], str | None]:
     """Verify, showing progress and keeping what is finished; results, and why they are not recorded."""
     from pgtv.rows import resume as runs
@@ -145,7 +156,7 @@ def _run(
 
     tviews = oldest_first(snapshot, chosen) if oldest else chosen
     finished = runs.load(resume, snapshot, wanted.mode) if resume else []
-    progress = _Progress(snapshot, tviews, verbosity)
+    progress = Progress(snapshot, tviews, verbosity)
     kept: list[Result] = []
 
     def on_result(result: Result) -> None:
@@ -154,9 +165,12 @@ def _run(
         if resume:
             runs.save(resume, snapshot, wanted.mode, kept)
 
+    ours = replace(target, role=None)
     plan = Plan(
-        snapshot, target, tviews, wanted, jobs, budget, progress.moment, on_result, finished
-    )
+        snapshot, target, tviews, wanted, jobs, budget, progress.moment, on_result, finished,
+        baselines=state.baselines(ours) if since else None,
+        remember=not since and not no_record and wanted.mode == "exact" and state.remembers(ours),
+    )  # fmt: skip
     reason: str | None = "asked not to"
     try:
         results = verify_all(plan)
@@ -164,7 +178,7 @@ def _run(
         progress.close()
         # what was finished before an interrupt is worth keeping too
         if not no_record:
-            reason = state.record(replace(target, role=None), kept)
+            reason = state.record(ours, kept)
     if resume and all(r.reason is None for r in results):
         resume.unlink(missing_ok=True)  # complete: the next run begins anew
     return results, reason
@@ -244,67 +258,3 @@ def _render(
     return report.render(
         snapshot, results, not_recorded, width=width(), color=color, verbosity=verbosity
     )
-
-
-class _Progress:
-    """On a terminal one line that is rewritten, elsewhere a line a TVIEW; on stderr."""
-
-    def __init__(self, snapshot: Snapshot, tviews: list[Tview], verbosity: int) -> None:
-        estimates = {t.table_oid: _estimate(snapshot, t) for t in tviews}
-        self.total = sum(estimates.values())
-        self.estimates = {t.label: estimates[t.table_oid] for t in tviews}
-        self.count = len(tviews)
-        self.running: dict[str, int] = {}
-        self.done_rows = 0
-        self.done = 0
-        self.started = time.monotonic()
-        self.shown = 0.0
-        self.terminal = sys.stderr.isatty() and verbosity >= 0
-        self.lines = not sys.stderr.isatty() and verbosity > 0
-
-    def moment(self, moment: Moment) -> None:
-        self.running[moment.tview] = min(moment.done, self.estimates.get(moment.tview, 0))
-        now = time.monotonic()
-        if self.terminal and now - self.shown > 0.1:
-            self.shown = now
-            self._show(moment.tview)
-
-    def finished(self, result: Result) -> None:
-        self.running.pop(result.tview, None)
-        self.done_rows += self.estimates.get(result.tview, 0)
-        self.done += 1
-        if self.lines:
-            rows = (
-                "" if result.rows is None else f", {result.rows:,} rows in {result.seconds:.1f} s"
-            )
-            text = f"{self.done}/{self.count} {result.tview}: {result.state}{rows}{self._left()}"
-            click.echo(text, err=True)
-
-    def _show(self, tview: str) -> None:
-        text = f"{self.done + 1}/{self.count} {tview}{self._left()}"
-        click.echo("\r\x1b[K" + text[: width() - 1], nl=False, err=True)
-
-    def _left(self) -> str:
-        """Rows a second so far, and the time left at that pace."""
-        rows = self.done_rows + sum(self.running.values())
-        seconds = time.monotonic() - self.started
-        if not rows or seconds < 0.5:
-            return ""
-        rate = rows / seconds
-        left = max(self.total - rows, 0) / rate
-        return f" · {rate:,.0f} rows/s · about {_span(left)} left"
-
-    def close(self) -> None:
-        if self.terminal:
-            click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _estimate(snapshot: Snapshot, tview: Tview) -> int:
-    relation = snapshot.by_oid.get(tview.table_oid)
-    return max(int(relation.reltuples), 0) if relation else 0
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

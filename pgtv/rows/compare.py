@@ -81,6 +81,19 @@ def compare(
             **base, state=State.EQUAL, rows=rows, seconds=round(time.monotonic() - started, 3)
         )
     parts = _parts(evaluation, subject, wanted)
+    result = compare_parts(evaluation, subject, wanted, parts, progress)
+    return replace(result, seconds=round(time.monotonic() - started, 3))
+
+
+def compare_parts(
+    evaluation: Evaluation,
+    subject: Subject,
+    wanted: Wanted,
+    parts: Sequence[Part],
+    progress: Progress | None = None,
+) -> Result:
+    """The verdict on some rows, every one of them compared. Raises psycopg.Error."""
+    started = time.monotonic()
     counted, found = Counted(), list[Difference]()
     for part in parts:
         wrong, by_image = _count(evaluation, subject, part, counted)
@@ -91,7 +104,7 @@ def compare(
         if progress:
             progress(counted.table + counted.missing, max(int(subject.estimate), 0))
     return Result(
-        **base,
+        **_base(evaluation, subject, wanted.mode),
         state=_state(subject, counted.differing),
         rows=counted.table,
         missing=counted.missing,

@@ -11,6 +11,7 @@ from pgtv.errors import SnapshotError
 from pgtv.explain.row import difference_document
 from pgtv.rows.paths import PathDiff
 from pgtv.rows.result import Difference, Fault, Result, State, exit_code
+from pgtv.rows.since import BLIND
 
 SCHEMA = "pgtv.verify/1"
 
@@ -67,6 +68,22 @@ def result_document(r: Result) -> dict[str, Any]:
         "seconds": r.seconds,
         "evaluated_as": r.evaluated_as,
         "resumed": r.resumed,
+        "since": _since(r),
+    }
+
+
+def _since(r: Result) -> dict[str, Any] | None:
+    s = r.since
+    if s is None:
+        return None
+    return {
+        "at": s.at,
+        "lsn": s.lsn,
+        "compared_at": s.compared_at,
+        "changed": s.changed,
+        "keys": s.keys,
+        "whole": s.whole,
+        "cannot_see": [] if s.whole else list(BLIND),
     }
 
 

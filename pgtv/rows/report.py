@@ -10,6 +10,7 @@ from pgtv.catalog.model import Snapshot
 from pgtv.reports.layout import printable
 from pgtv.rows.paths import ABSENT
 from pgtv.rows.result import Difference, Fault, Result, State
+from pgtv.rows.since import BLIND
 from pgtv.rows.upstream import key_text
 
 _COLOR = {
@@ -73,6 +74,8 @@ def _result(r: Result, broad: int, verbosity: int) -> Iterator[str]:
         yield f"    seen at {r.verified_at}, LSN {r.lsn}, evaluated as {r.evaluated_as}"
         if r.ignored_columns:
             yield f"    columns of the table only, not compared: {', '.join(r.ignored_columns)}"
+    if r.since and (r.since.whole or verbosity > 0):
+        yield f"    {_since(r)}"
     for d in r.differences:
         yield from _difference(r, d)
     hidden = r.differing - len(r.differences)
@@ -80,11 +83,21 @@ def _result(r: Result, broad: int, verbosity: int) -> Iterator[str]:
         yield f"    and {hidden:,} more {'row' if hidden == 1 else 'rows'} (--limit)"
 
 
+def _since(r: Result) -> str:
+    s = r.since
+    assert s is not None
+    if s.whole:
+        return f"every row was compared: {s.whole}"
+    return f"since {s.at}, LSN {s.lsn}; every row was last compared at {s.compared_at}"
+
+
 def _numbers(r: Result) -> str:
     parts = []
     if r.rows is not None:
         parts.append(f"{r.rows:,} {'row' if r.rows == 1 else 'rows'}")
         parts.append(f"{r.seconds:.1f} s" + (" (earlier)" if r.resumed else ""))
+    if r.since and r.since.keys is not None:
+        parts.append(f"{r.since.keys:,} compared")
     for n, kind in ((r.missing, "missing"), (r.extra, "extra"), (r.changed, "changed")):
         if n:
             parts.append(f"{n:,} {kind}")
@@ -135,6 +148,9 @@ def _foot(results: Sequence[Result], not_recorded: str | None, verbosity: int) -
             "--fast compares hashes of values, not images: 1.0 equals 1.00 to it, and two different"
             " contents could share a hash."
         )
+    if any(r.mode == "since" for r in results):
+        yield "--since last cannot see:"
+        yield from (f"  - {what}" for what in BLIND)
     if any("sample" in r.mode for r in results):
         yield "A sample says nothing of the rows outside it, and is not recorded."
     if not_recorded and verbosity > 0:

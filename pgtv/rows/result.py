@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pgtv.errors import Exit
 from pgtv.rows.paths import PathDiff
+
+if TYPE_CHECKING:
+    from pgtv.rows.baseline import Baseline
 
 
 class State(StrEnum):
@@ -46,12 +50,30 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Since:
+    """What a verification built on: the last one that found the TVIEW equal.
+
+    at, lsn: its moment. compared_at: when every row was compared the last time. changed: new row
+    versions in the relations that the definition reads. keys: rows of the TVIEW that were compared.
+    whole: why every row was compared after all.
+    """
+
+    at: str | None
+    lsn: str | None
+    compared_at: str | None
+    changed: int | None
+    keys: int | None
+    whole: str | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """One TVIEW's verification.
 
-    mode: exact, fast, sample or key. rows: rows of the table that were compared.
-    apart: why it may rightly differ. lsn and verified_at: the snapshot's moment.
-    wrong_upstream: TVIEWs that it reads and that differ, in this run.
+    mode: exact, fast, since or a sample. rows: rows of the table that were compared, or stand as they
+    were. apart: why it may rightly differ. lsn and verified_at: the snapshot's moment.
+    wrong_upstream: TVIEWs that it reads and that differ, in this run. baseline: what the next run may
+    build on; kept in the schema pgtv only.
     """
 
     tview: str
@@ -78,6 +100,8 @@ class Result:
     wrong_upstream: tuple[str, ...] = ()
     recorded: bool | None = None
     resumed: bool = False
+    since: Since | None = None
+    baseline: Baseline | None = None
 
     @property
     def differing(self) -> int:

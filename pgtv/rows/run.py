@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,8 @@ from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import NotPossible, PgtvError
 from pgtv.graph.edges import edges
 from pgtv.graph.select import tview_edges
-from pgtv.rows import compare, evaluate, statements
+from pgtv.rows import compare, evaluate, since, statements
+from pgtv.rows.baseline import Baseline
 from pgtv.rows.compare import Wanted
 from pgtv.rows.recorded import latest
 from pgtv.rows.result import Difference, Fault, Result, State
@@ -39,7 +40,11 @@ class Moment:
 
 @dataclass
 class Plan:
-    """What to verify and how. budget and jobs as the command line has them."""
+    """What to verify and how. budget and jobs as the command line has them.
+
+    baselines: by table, where to begin; None to compare every row. remember: results that found
+    every row equal get a baseline for the next time.
+    """
 
     snapshot: Snapshot
     target: Target
@@ -50,6 +55,8 @@ class Plan:
     on_progress: Callable[[Moment], None] | None = None
     on_result: Callable[[Result], None] | None = None
     finished: Sequence[Result] = ()  # of an earlier run that is resumed
+    baselines: Mapping[int, Baseline] | None = None
+    remember: bool = False
 
 
 def verify_all(plan: Plan) -> list[Result]:
@@ -165,7 +172,7 @@ class _Run:
                     with evaluate.evaluation(
                         connection, self.plan.target, self.who, above
                     ) as evaluation:
-                        result = compare.compare(evaluation, subject, self.plan.wanted, progress)
+                        result = self._compare(evaluation, subject, progress)
                         if len(above) == 1:
                             return _reading_none(result)
                         return self._with_faults(evaluation, subject, result)
@@ -178,6 +185,18 @@ class _Run:
             return replace(base, reason=e.message, hint=e.hint, needs=("a login without powers",))
         except PgtvError as e:
             return replace(base, reason=e.message, hint=e.hint)
+
+    def _compare(
+        self, evaluation: evaluate.Evaluation, subject: Subject, progress: compare.Progress
+    ) -> Result:
+        plan = self.plan
+        if plan.baselines is not None:
+            known = plan.baselines.get(subject.tview.table_oid)
+            return since.verify(evaluation, plan.snapshot, subject, known, plan.wanted, progress)
+        result = compare.compare(evaluation, subject, plan.wanted, progress)
+        return (
+            since.remember(evaluation, plan.snapshot, subject, result) if plan.remember else result
+        )
 
     def _with_faults(
         self, evaluation: evaluate.Evaluation, subject: Subject, result: Result

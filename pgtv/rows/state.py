@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgtv.errors import NotPossible
+from pgtv.errors import NotPossible, PgtvError
+from pgtv.rows.baseline import Baseline, from_document
 from pgtv.rows.result import Result, State
-from pgtv.session import Target, connect
+from pgtv.session import Target, connect, translate
 
 if TYPE_CHECKING:
     import psycopg
 
-VERSION = 2  # of sql/state/install.sql; sql/state/upgrade-N-M.sql lead there
+VERSION = 3  # of sql/state/install.sql; sql/state/upgrade-N-M.sql lead there
 KEPT = 100  # records a TVIEW; older ones are deleted as new ones are written
 
 # One row where the schema stands; nothing else is assumed of it.
@@ -23,7 +25,10 @@ SELECT n.oid IS NOT NULL AS present,
        pg_catalog.to_regclass('pgtv.verification') IS NOT NULL
          AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
          AND pg_catalog.has_table_privilege(
-               pg_catalog.to_regclass('pgtv.verification'), 'INSERT') AS writable
+               pg_catalog.to_regclass('pgtv.verification'), 'INSERT') AS writable,
+       EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = pg_catalog.to_regclass('pgtv.verification')
+                  AND a.attname = 'baseline' AND NOT a.attisdropped) AS remembers
 FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
 """
 
@@ -49,11 +54,22 @@ DROP = "DROP SCHEMA pgtv CASCADE;\n"
 
 _RECORD = """
 INSERT INTO pgtv.verification (table_name, table_oid, verified_at, lsn, mode, rows, differing,
-                               duration_ms, system_identifier, database_oid)
+                               duration_ms, system_identifier, database_oid{column})
 SELECT %(table)s, %(oid)s::int8::oid, %(at)s::timestamptz, %(lsn)s::pg_catalog.pg_lsn, %(mode)s,
-       %(rows)s, %(differing)s, %(ms)s, c.system_identifier::text, d.oid
+       %(rows)s, %(differing)s, %(ms)s, c.system_identifier::text, d.oid{value}
 FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database()
+"""
+
+# The newest of each table that can be built on; what differed since then changes nothing about it.
+_BASELINES = """
+SELECT DISTINCT ON (v.table_oid) v.table_oid::int8, v.baseline
+FROM pgtv.verification v
+WHERE v.baseline IS NOT NULL
+  AND v.system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
+  AND v.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
+                         WHERE d.datname = pg_catalog.current_database())
+ORDER BY v.table_oid, v.id DESC
 """
 
 _TRIM = """
@@ -109,6 +125,49 @@ def require(connection: psycopg.Connection[Any]) -> None:
         )
 
 
+def baselines(target: Target) -> dict[int, Baseline]:
+    """By table, where the next verification can begin. Raises NotPossible where nothing is kept, or
+    this role may not read it; ConnectError and QueryError."""
+    import psycopg
+
+    try:
+        with connect(target) as connection:
+            row = connection.execute(INSTALLED).fetchone()
+            if row is None or not row[1]:
+                raise NotPossible(
+                    "nothing is kept to build on: there is no schema pgtv",
+                    "pgtv init shows it, --apply makes it; then: pgtv verify",
+                )
+            if not row[3]:
+                raise NotPossible(
+                    "nothing is kept to build on: the schema pgtv is of an older pgtv",
+                    "pgtv init shows what brings it to this one's, --apply does it",
+                )
+            rows = connection.execute(_BASELINES).fetchall()
+    except psycopg.errors.InsufficientPrivilege as e:
+        raise NotPossible(
+            f"what is kept to build on may not be read: {e.diag.message_primary}",
+            "GRANT USAGE ON SCHEMA pgtv and SELECT ON pgtv.verification, or pg_monitor, which has both",
+        ) from None
+    except psycopg.Error as e:
+        raise translate(e) from None
+    found = {oid: from_document(raw) for oid, raw in rows}
+    return {oid: b for oid, b in found.items() if b is not None}
+
+
+def remembers(target: Target) -> bool:
+    """Whether a verification that is recorded now could be built on; False where that is not known."""
+    import psycopg
+
+    try:
+        with connect(target) as connection:
+            recovering = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+            row = connection.execute(INSTALLED).fetchone()
+            return bool(row and row[2] and row[3] and recovering and not recovering[0])
+    except (psycopg.Error, PgtvError):
+        return False
+
+
 def record(target: Target, results: Sequence[Result]) -> str | None:
     """Write down what was verified, in one short transaction; gives why not, or None when it was.
 
@@ -129,7 +188,7 @@ def record(target: Target, results: Sequence[Result]) -> str | None:
 def recordable(result: Result) -> bool:
     return (
         result.state in (State.EQUAL, State.DIFFERS, State.MAY_DIFFER)
-        and result.mode in ("exact", "fast")
+        and result.mode in ("exact", "fast", "since")
         and not result.faults
         and not result.resumed
     )
@@ -141,7 +200,9 @@ def _write(connection: psycopg.Connection[Any], results: Sequence[Result]) -> st
         return "this server is a standby"
     row = connection.execute(INSTALLED).fetchone()
     assert row is not None
-    present, _, writable = row
+    present, _, writable, remembers_too = row
+    extra = (", baseline", ", %(baseline)s::jsonb") if remembers_too else ("", "")
+    statement = _RECORD.format(column=extra[0], value=extra[1])
     if not present:
         return "there is no schema pgtv (pgtv init shows how to make it)"
     if not writable:
@@ -152,8 +213,9 @@ def _write(connection: psycopg.Connection[Any], results: Sequence[Result]) -> st
             "table": r.tview, "oid": r.table_oid, "at": r.verified_at, "lsn": r.lsn,
             "mode": r.mode, "rows": r.rows, "differing": r.differing,
             "ms": round(r.seconds * 1000, 1),
+            "baseline": json.dumps(r.baseline.document()) if r.baseline else None,
         }  # fmt: skip
-        connection.execute(_RECORD, values)
+        connection.execute(statement.encode(), values)
     connection.execute("COMMIT")
     try:
         connection.execute("BEGIN READ WRITE")

@@ -144,12 +144,13 @@ def _source(
     shown = ", ".join(f"d.{ident(n)}::text" for n in names)
     query = (
         f"SELECT pg_catalog.json_build_array({shown})::text"
-        f" FROM {_name(relation)} d WHERE {condition} LIMIT {MOST_ROWS + 1}"
+        f" FROM {relation_name(relation)} d WHERE {condition} LIMIT {MOST_ROWS + 1}"
     )
     return Source(relation, how, query, names)
 
 
-def _name(relation: Relation) -> str:
+def relation_name(relation: Relation) -> str:
+    """Schema and name, quoted."""
     return f"{ident(relation.schema)}.{ident(relation.name)}"
 
 
@@ -195,7 +196,7 @@ def _mapped(
     text = entry.get("sql")
     if not isinstance(text, str) or value is None:
         return None
-    names = _rendered(snapshot, text)
+    names = rendered(snapshot, text)
     found = re.fullmatch(
         rf"SELECT DISTINCT (?P<key>.+?) FROM {re.escape(delta)} d(?P<rest>(?:,| |$).*)",
         names or "", re.DOTALL,
@@ -206,10 +207,10 @@ def _mapped(
     tables, where, condition = rest.partition(" WHERE ")
     wanted = f"{key} = CAST({literal(value)} AS {subject.keys[0].type})"
     both = f"({condition}) AND {wanted}" if where else wanted
-    return f"FROM {_name(relation)} d{tables} WHERE {both}"
+    return f"FROM {relation_name(relation)} d{tables} WHERE {both}"
 
 
-def _rendered(snapshot: Snapshot, text: str) -> str | None:
+def rendered(snapshot: Snapshot, text: str) -> str | None:
     """A plan's SQL with its {r:OID} and {c:OID:ATTNUM} replaced; None where one points nowhere."""
     lost = False
 
@@ -220,7 +221,7 @@ def _rendered(snapshot: Snapshot, text: str) -> str | None:
             lost = True
             return ""
         if match[1] == "r":
-            return _name(relation)
+            return relation_name(relation)
         column = next((c for c in relation.columns if c.attnum == int(match[3] or 0)), None)
         lost = lost or column is None
         return ident(column.name) if column else ""

@@ -13,7 +13,7 @@ CREATE TABLE pgtv.installation (
     one boolean NOT NULL DEFAULT true UNIQUE CHECK (one)
 );
 INSERT INTO pgtv.installation (version, system_identifier, database_oid)
-SELECT 2, c.system_identifier::text, d.oid
+SELECT 3, c.system_identifier::text, d.oid
 FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database();
 
@@ -23,13 +23,14 @@ CREATE TABLE pgtv.verification (
     table_oid oid NOT NULL,
     verified_at timestamptz NOT NULL,       -- the moment of the snapshot that was compared
     lsn pg_catalog.pg_lsn,
-    mode text NOT NULL,                     -- exact | fast | exact sample | fast sample
+    mode text NOT NULL,                     -- exact | fast | since
     rows bigint,
     differing bigint NOT NULL,
     duration_ms double precision NOT NULL,
     verified_by name NOT NULL DEFAULT CURRENT_USER,
     system_identifier text NOT NULL,
-    database_oid oid NOT NULL
+    database_oid oid NOT NULL,
+    baseline jsonb                          -- what verify --since last can build on
 );
 CREATE INDEX verification_newest ON pgtv.verification (table_name, verified_at DESC);
 

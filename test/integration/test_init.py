@@ -32,8 +32,8 @@ def test_version_1_becomes_what_is_made_today(shop: Database) -> None:
     assert shown.returncode == 0 and "CREATE TABLE pgtv.lease" in shown.stdout
     assert shop.sql("SELECT version FROM pgtv.installation").strip() == "1", "shown only"
     done = shop.pgtv("init", "--apply")
-    assert (done.returncode, done.stdout) == (0, "the schema pgtv went from version 1 to 2\n")
-    assert "version 2" in shop.pgtv("init").stdout
+    assert (done.returncode, done.stdout) == (0, "the schema pgtv went from version 1 to 3\n")
+    assert "version 3" in shop.pgtv("init").stdout
     assert shop.sql("SELECT count(*) FROM pgtv.verification").strip() == "1"
     upgraded = schema_of(shop)
     assert f"ALTER TABLE pgtv.lease OWNER TO {OWNER}" in upgraded
@@ -45,11 +45,11 @@ def test_version_1_becomes_what_is_made_today(shop: Database) -> None:
 def test_the_upgrade_that_is_printed_runs_in_psql(shop: Database) -> None:
     shop.sql(VERSION_1)
     shop.sql(shop.pgtv("init").stdout)
-    assert "version 2" in shop.pgtv("init").stdout
+    assert "version 3" in shop.pgtv("init").stdout
 
 
 def test_a_restored_copy_of_an_older_version(shop: Database) -> None:
     shop.sql(f"{VERSION_1}; UPDATE pgtv.installation SET database_oid = 1")
     done = shop.pgtv("init", "--apply")
     assert done.returncode == 0 and "belongs to this database" in done.stdout
-    assert "version 2" in shop.pgtv("init").stdout
+    assert "version 3" in shop.pgtv("init").stdout

@@ -57,7 +57,7 @@ def test_the_wheel_holds_what_people_need_and_no_more(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "pgtv/py.typed", "pgtv/_sql/demo/shop.sql", "pgtv/_sql/lab/install.sql",
-        "pgtv/_sql/state/install.sql", "pgtv/_sql/state/upgrade-1-2.sql",
+        "pgtv/_sql/state/install.sql", "pgtv/_sql/state/upgrade-2-3.sql",
         "pgtv/_schemas/pgtv.doctor.1.json", "bash-completion/completions/pgtv",
         "zsh/site-functions/_pgtv", "fish/vendor_completions.d/pgtv.fish", "licenses/LICENSE",
     ):  # fmt: skip

@@ -106,7 +106,7 @@ def test_init_shows_makes_and_drops(shop: Database) -> None:
         shown.returncode == 0 and shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "t"
     )
     shop.sql(shown.stdout)  # runs in psql as it is printed
-    assert "version 2" in shop.pgtv("init").stdout
+    assert "version 3" in shop.pgtv("init").stdout
     assert shop.pgtv("init", "--drop").stdout.startswith("BEGIN")
     assert shop.pgtv("init", "--drop", "--apply").returncode == 0
     assert shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "t"
