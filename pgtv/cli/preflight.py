@@ -1,4 +1,4 @@
-"""`pgtv preflight dump|promote`: what an operation would do to TVIEWs, before it is done."""
+"""`pgtv preflight dump|promote|upgrade`: what an operation would do to TVIEWs, before it is done."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FORMAT = click.option(
 
 @click.group()
 def preflight() -> None:
-    """Know before a restore or a promotion what it would do to TVIEWs."""
+    """Know before a restore, a promotion or an upgrade what it would do to TVIEWs."""
 
 
 def _answer(verdict: Verdict, fmt: str, output: Path | None) -> int:
@@ -44,7 +44,8 @@ def _answer(verdict: Verdict, fmt: str, output: Path | None) -> int:
 @click.argument("file", type=FILE)
 @click.option(
     "--snapshot", "before", type=click.Path(dir_okay=False, path_type=Path), metavar="SNAPSHOT",
-    help="A snapshot of the database that was dumped: says which TVIEWs the dump lacks.",
+    help="A snapshot of the database that was dumped, by default the one beside FILE: says which "
+    "TVIEWs the dump lacks.",
 )  # fmt: skip
 @click.option(
     "--into", "database", default="restored", show_default=True, metavar="DB",
@@ -70,6 +71,9 @@ def dump(
     """
     from pgtv.lifecycle import dump_contents, preflight_dump
 
+    from pgtv.lifecycle.restore_beside import beside
+
+    before = before or beside(file)
     snapshot = None
     if before:
         from pgtv.catalog import codec
@@ -103,3 +107,72 @@ def promote(
 
     primary = codec.load(before) if before else None
     return _answer(preflight_promote.judge(look(target, source), primary), fmt, output)
+
+
+BINDIR = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@preflight.command()
+@connection_options
+@click.option(
+    "--to", type=click.IntRange(16, 99), metavar="MAJOR",
+    help="PostgreSQL major to upgrade to; by default the newest with a release of the extension.",
+)  # fmt: skip
+@click.option(
+    "--new-bindir", type=BINDIR, metavar="DIR",
+    help="Programs of the new server (its pg_config --bindir), on this machine.",
+)  # fmt: skip
+@click.option(
+    "--new-datadir", type=BINDIR, metavar="DIR",
+    help="The new data directory, once initdb made it; needs --new-bindir.",
+)  # fmt: skip
+@click.option(
+    "--mode", type=click.Choice(["copy", "clone", "link", "swap"]), default="copy", show_default=True,
+    help="How pg_upgrade will carry files over.",
+)  # fmt: skip
+@click.option(
+    "--before", type=click.Path(dir_okay=False, path_type=Path), metavar="SNAPSHOT",
+    help="The snapshot that attaching will use: whether it is still true.",
+)  # fmt: skip
+@click.option(
+    "--log", "log", type=FILE, metavar="FILE",
+    help="Instead: tell from the logs of a pg_upgrade that died what to do now, without a server.",
+)  # fmt: skip
+@snapshot_option
+@FORMAT
+@output_option
+def upgrade(
+    target: Target, to: int | None, new_bindir: Path | None, new_datadir: Path | None, mode: str,
+    before: Path | None, log: Path | None, source: Path | None, fmt: str, output: Path | None,
+) -> int:  # fmt: skip
+    """Go through what a pg_upgrade needs, with the state of each point.
+
+    With --log: how far a pg_upgrade came that died, which server to start, and whether there is a way
+    back. FILE is the folder pg_upgrade_output.d, a log in it, or what pg_upgrade printed.
+
+    Exit codes: 0 nothing is left to do, 1 something is, 2 it would fail or lose something, 3 something
+    could not be seen. With --log: 0 it did not die, 1 start the old server, 2 it must not be started,
+    3 cannot tell.
+    """
+    from pgtv.errors import UsageError
+
+    if log is not None:
+        from pgtv.lifecycle import upgrade_died, upgrade_log
+
+        if source or to or new_bindir or new_datadir or before:
+            raise UsageError("--log is read alone", "leave the other options out")
+        return _answer(upgrade_died.judge(upgrade_log.read(log), str(log)), fmt, output)
+    if new_datadir and not new_bindir:
+        raise UsageError("--new-datadir needs --new-bindir", "its programs are asked about it")
+    from pgtv.cli import preflight_asking
+    from pgtv.lifecycle import preflight_upgrade
+    from pgtv.reports import checklist
+    from pgtv.reports import preflight as report
+
+    now = look(target, source)
+    asked = preflight_asking.question(target, now, source is None, to, mode, before)
+    asked = preflight_asking.with_new(asked, new_bindir, new_datadir)
+    verdict = preflight_upgrade.judge(now, asked)
+    text = report.document(verdict) if fmt == "json" else checklist.human(verdict, width())
+    write_output(text, output)
+    return verdict.exit

@@ -146,13 +146,17 @@ class RefreshDocument(TypedDict):
 
 
 class PreflightPoint(TypedDict):
-    """One thing to know. id: stable. objects: qualified names. cure: commands or SQL, in order."""
+    """One thing to know. id: stable. objects: qualified names. cure: commands or SQL, in order.
+
+    state: of a checklist's point (preflight upgrade): done, to do, not applicable or unknown.
+    """
 
     id: str
     severity: str
     text: str
     objects: list[str]
     cure: list[str]
+    state: str | None
 
 
 class PreflightDocument(TypedDict):
