@@ -37,14 +37,25 @@ def snapshot() -> None:
     "--keep", type=click.IntRange(min=1), metavar="N",
     help="With --dir: keep the newest N snapshots of this database, remove older ones.",
 )  # fmt: skip
-def save(target: Target, file: Path | None, folder: Path | None, keep: int | None) -> int:
+@click.option(
+    "--beside", "backup", metavar="BACKUP", type=click.Path(path_type=Path),
+    help="Save beside this dump or base backup, as BACKUP.snapshot.json, where it is looked for.",
+)  # fmt: skip
+def save(
+    target: Target, file: Path | None, folder: Path | None, keep: int | None, backup: Path | None
+) -> int:
     """Look at the database and save what was seen.
 
     FILE is written at once and whole, readable by you alone; `-` is stdout. Without FILE the name is
     made of the database and the time. For a daily timer: pgtv snapshot save --dir DIR --keep 30
+
+    With --beside, right after a backup: `pgtv preflight dump` and `pgtv rehearse restore` find it
+    there, and hold the backup against it.
     """
     from pgtv.catalog import archive, codec
 
+    if backup is not None and (file is not None or folder is not None):
+        raise UsageError("--beside tells where to save", "leave out FILE and --dir")
     if file is not None and folder is not None:
         raise UsageError("FILE and --dir exclude each other", "leave out one of them")
     if keep is not None and folder is None:
@@ -56,6 +67,11 @@ def save(target: Target, file: Path | None, folder: Path | None, keep: int | Non
         click.echo(codec.dumps(taken), nl=False)
         return _seen(taken)
     path = file or archive.path_for(taken, folder or Path())
+    if backup is not None:
+        from pgtv.lifecycle import restore_beside
+
+        restore_beside.check(backup, taken)
+        path = restore_beside.path_for(backup)
     if folder:
         archive.make(folder)
     codec.save(taken, path)

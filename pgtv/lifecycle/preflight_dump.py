@@ -276,6 +276,8 @@ def _facts(
         "dumped from": f"PostgreSQL {contents.dumped_from or 'unknown'}"
         f" by pg_dump {contents.dumped_by or 'unknown'}",
     }
+    if snapshot:
+        facts["snapshot"] = f"of {snapshot.server.database}, taken {snapshot.taken_at}"
     if contents.catalog is not None:
         facts["TVIEWs"] = str(len(list(known)))
     if snapshot and snapshot.extension.version:

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import json
 import re
+import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -255,10 +256,14 @@ def _sha256(file: Path) -> str:
 
 
 def system_identifier(path: Path) -> str | None:
-    """Of the cluster that a base backup's folder is of, as pg_control begins with it; else None."""
-    control = path / "global" / "pg_control"
+    """Of the cluster that a base backup is of, by pg_control or (17 and later) its manifest; else None."""
     try:
-        with control.open("rb") as file:
-            return str(int.from_bytes(file.read(8), "little"))
+        with (path / "global" / "pg_control").open("rb") as file:
+            return str(int.from_bytes(file.read(8), sys.byteorder))
     except OSError:
+        pass
+    try:
+        held = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        return str(held["System-Identifier"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -49,6 +49,14 @@ def restore(run: Run) -> bool:
             )  # fmt: skip
     with run.phase("analyze"):
         server.psql("ANALYZE", restore_load.DATABASE)
+    mine, its = backup.contents.database, run.before.server.database if run.before else None
+    if mine and its and mine != its:
+        seen.points.append(
+            Point(
+                "other-database", Severity.WARNING,
+                f"The dump is of database {mine}, the snapshot that it is held against of {its}.",
+            )
+        )  # fmt: skip
     known = backup.contents.catalog
     if run.before:
         seen.wanted = tuple(t.label for t in run.before.tviews)
