@@ -50,6 +50,9 @@ packages() {
     }
 }
 
+# wanted NAME…: Debian packages without which some tests say SKIPPED. Only root gets them.
+wanted() { ! is_root || (packages "$@") || :; }
+
 # alone NAME: nobody else does NAME until this process ends (flock is part of every Debian).
 alone() {
     mkdir -p "$cache/lock" || missing "cannot write to the cache $cache (set PGTV_CACHE to another folder)"

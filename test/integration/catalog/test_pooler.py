@@ -2,82 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import psycopg
 import pytest
+from pooler import behind_pgbouncer
 from servers import Database
 
 from pgtv.catalog.collect import collect
-from pgtv.cluster.server import run_as
 from pgtv.session import Target, connect, snapshot_transaction
-
-
-def program() -> str:
-    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            ["apt-get", "install", "-y", "-q", "pgbouncer"], check=False, capture_output=True,
-            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-        )  # fmt: skip
-        found = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-    if found is None:
-        pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
-    return found
 
 
 @pytest.fixture
 def pooled(shop18: Database) -> Iterator[Target]:
-    """The shop through a pooler on the loopback interface, with one server connection."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = shop18.server.root
-    users = root / "users.txt"
-    users.write_text('"postgres" ""\n')
-    ini = root / "pgbouncer.ini"
-    ini.write_text(
-        f"[databases]\n{shop18.name} = host={root} port=5432\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = any\nauth_file = {users}\npool_mode = transaction\n"
-        f"default_pool_size = 1\nlogfile = {root}/pgbouncer.log\n"
-        f"ignore_startup_parameters = extra_float_digits\n"
-    )
-    ini.write_text(
-        ini.read_text().replace(
-            f"{shop18.name} = host={root} port=5432",
-            f"{shop18.name} = host={root} port=5432 user=postgres",
-        )
-    )
-    process = subprocess.Popen(
-        [program(), str(ini)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, **run_as(),
-    )  # fmt: skip
-    target = Target(dbname=shop18.name, host="127.0.0.1", port=str(port), user="postgres")
-    try:
-        _wait(target, process, root / "pgbouncer.log")
+    with behind_pgbouncer(shop18) as target:
         yield target
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait(target: Target, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            psycopg.connect(target.conninfo()).close()
-            return
-        except psycopg.OperationalError:
-            said = log.read_text() if log.exists() else ""
-            assert process.poll() is None and time.monotonic() < deadline, said
 
 
 SETTINGS = (

@@ -24,50 +24,6 @@ def pgtv(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_accepted_by_their_shell(shell: str) -> None:
-    script = pgtv("completion", shell)
-    assert script.returncode == 0
-    assert "_PGTV_COMPLETE" in script.stdout
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"{shell} is not installed: apt-get install {shell}")
-    done = subprocess.run(
-        [program, "-n"], input=script.stdout, text=True, capture_output=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def completed(words: str, at: int) -> list[str]:
-    done = pgtv(_PGTV_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(at))
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
-
-
-def test_completion_knows_commands_options_and_checks() -> None:
-    assert completed("pgtv do", 1) == ["doctor"]
-    assert set(completed("pgtv ", 1)) == set(COMMANDS)
-    assert "--probe-write" in completed("pgtv doctor --pr", 2)
-    assert "trigger-missing" in completed("pgtv doctor --only trigger-", 3)
-    assert completed("pgtv explain 5500", 2) == ["55000"]
-
-
-def test_bash_completes_with_the_script(tmp_path: Path) -> None:
-    """The function that the script defines is called as bash would call it."""
-    script = tmp_path / "pgtv.bash"
-    script.write_text(pgtv("completion", "bash").stdout)
-    bin_ = tmp_path / "bin"
-    bin_.mkdir()
-    (bin_ / "pgtv").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pgtv "$@"\n')
-    (bin_ / "pgtv").chmod(0o755)
-    done = subprocess.run(
-        ["bash", "-c", f'. "{script}"; COMP_WORDS=(pgtv doc); COMP_CWORD=1;'
-         ' _pgtv_completion pgtv; echo "${COMPREPLY[@]}"'],
-        env=ENV | {"PATH": f"{bin_}{os.pathsep}{ENV['PATH']}"}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.stdout.strip() == "doctor", done.stderr
-
-
 def test_help_lists_every_command_and_imports_none() -> None:
     done = pgtv("--help")
     assert done.returncode == 0
