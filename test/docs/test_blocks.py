@@ -52,6 +52,7 @@ def test_blocks(
     databases: dict[str, Database],
     tmp_path: Path,
 ) -> None:
+    (tmp_path / "sql").symlink_to(ROOT / "sql")  # as in a checkout, where people run them
     for block in blocks(file):
         if block.language not in EXECUTED:
             continue
@@ -128,6 +129,8 @@ def _only_parse(block: Block) -> None:
     text = "\n".join(c for c, _ in commands(block.text)) or block.text
     done = subprocess.run(["sh", "-n", "-c", text], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{block.name}: {done.stderr}"
+    where = block.attributes["elsewhere"]
+    assert not where.startswith("test/") or (ROOT / where).exists(), f"{block.name}: {where}"
     for line in text.splitlines():
         word = line.split()[0] if line.split() else ""
         if word.startswith("tools/"):
