@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,31 @@ class Database:
             timeout=120,
             check=False,
         )
+
+
+# Two TVIEWs as beta.19 has them: one embeds the other through that one's backing view.
+OLD_GENERATION = """
+CREATE EXTENSION pg_tviews;
+CREATE TABLE tb_user (pk_user bigint PRIMARY KEY, id uuid DEFAULT gen_random_uuid(), name text);
+CREATE TABLE tb_post (pk_post bigint PRIMARY KEY, id uuid DEFAULT gen_random_uuid(),
+                      fk_user bigint REFERENCES tb_user, title text);
+INSERT INTO tb_user VALUES (1, DEFAULT, 'a'), (2, DEFAULT, 'b');
+INSERT INTO tb_post VALUES (1, DEFAULT, 1, 'x'), (2, DEFAULT, 2, 'y');
+CREATE TABLE tv_user AS SELECT u.pk_user, u.id,
+    jsonb_build_object('id', u.id, 'name', u.name) AS data FROM tb_user u;
+CREATE TABLE tv_post AS SELECT p.pk_post, p.id, p.fk_user,
+    jsonb_build_object('id', p.id, 'title', p.title, 'author', vu.data) AS data
+    FROM tb_post p JOIN v_user vu ON vu.pk_user = p.fk_user;
+"""
+
+
+@contextmanager
+def old_database() -> Iterator[Database]:
+    """A database of the old generation, on a server of its own."""
+    with new_server(require_real(15, "0.1.0-beta.19"), ("pg_tviews",)) as server:
+        server.create_database("old")
+        server.psql(OLD_GENERATION, "old")
+        yield Database(server, "old")
 
 
 def until(condition: Callable[[], object], timeout: float = 30.0) -> None:
@@ -183,7 +209,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         # fixtures of their own, or servers made in the test: told by what the module imports
         imported = vars(getattr(item, "module", None) or object)
-        if imported.keys() & {"require_real", "copied"}:
+        if imported.keys() & {"require_real", "old_database", "copied"}:
             item.add_marker(pytest.mark.real)
         elif imported.keys() & {"new_server", "shop_server"}:
             item.add_marker(pytest.mark.lab)

@@ -304,7 +304,11 @@ class Walk:
         nodes, unknown = list[Node](), list[str]()
         planned = sources(self.snapshot, subject, key, row)
         if not planned:
-            unknown.append(f"the plan of {subject.label} names no relation")
+            unknown.append(
+                "this release of the extension keeps no plan that tells what the row is made of"
+                if subject.tview.plan is None and subject.tview.plan_error is None
+                else f"the plan of {subject.label} names no relation"
+            )
         for source in planned:
             reads = self.subjects.get(source.relation.oid)
             if reads is None and not self.base_rows:

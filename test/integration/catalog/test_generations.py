@@ -3,22 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from servers import Database, require_real
-
-from pgtv.cluster.server import new_server
-
-OLD = """
-CREATE TABLE tb_user (pk_user bigint PRIMARY KEY, id uuid DEFAULT gen_random_uuid(), name text);
-CREATE TABLE tb_post (pk_post bigint PRIMARY KEY, id uuid DEFAULT gen_random_uuid(),
-                      fk_user bigint REFERENCES tb_user, title text);
-INSERT INTO tb_user VALUES (1, DEFAULT, 'a'), (2, DEFAULT, 'b');
-INSERT INTO tb_post VALUES (1, DEFAULT, 1, 'x'), (2, DEFAULT, 2, 'y');
-CREATE TABLE tv_user AS SELECT u.pk_user, u.id,
-    jsonb_build_object('id', u.id, 'name', u.name) AS data FROM tb_user u;
-CREATE TABLE tv_post AS SELECT p.pk_post, p.id, p.fk_user,
-    jsonb_build_object('id', p.id, 'title', p.title, 'author', vu.data) AS data
-    FROM tb_post p JOIN v_user vu ON vu.pk_user = p.fk_user;
-"""
+from servers import Database, old_database
 
 
 def orderly(database: Database) -> None:
@@ -31,11 +16,7 @@ def orderly(database: Database) -> None:
 
 @pytest.mark.real
 def test_old_generation_is_looked_at() -> None:
-    with new_server(require_real(15, "0.1.0-beta.19"), ("pg_tviews",)) as server:
-        server.create_database("old")
-        server.psql("CREATE EXTENSION pg_tviews", "old")
-        server.psql(OLD, "old")
-        database = Database(server, "old")
+    with old_database() as database:
         snapshot = database.snapshot()
         assert snapshot.extension.generation == "beta19"
         assert snapshot.gaps == ()
