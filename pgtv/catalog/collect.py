@@ -199,6 +199,7 @@ def _server(run: Asking, answers: tuple[Answer, Answer, Answer]) -> model.Server
         port=info.port,
         pooler="PgBouncer" if pooled(run.connection) else None,
         wal_lsn=wal.row().get("lsn"),
+        timeline=wal.row().get("timeline"),
         system_identifier=system.row().get("id"),
     )
 

@@ -15,9 +15,11 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
+from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
 if TYPE_CHECKING:
+    from pgtv.catalog.model import Snapshot
     from pgtv.lifecycle.verdict import Verdict
 
 FILE = click.Path(path_type=Path)
@@ -70,7 +72,6 @@ def dump(
     3 cannot tell.
     """
     from pgtv.lifecycle import dump_contents, preflight_dump
-
     from pgtv.lifecycle.restore_beside import beside
 
     before = before or beside(file)
@@ -87,14 +88,15 @@ def dump(
 @preflight.command()
 @connection_options
 @click.option(
-    "--primary", "before", type=click.Path(dir_okay=False, path_type=Path), metavar="SNAPSHOT",
-    help="A snapshot of the primary, taken just before: prepared transactions, slots, WAL written.",
+    "--primary", metavar="CONNINFO|SNAPSHOT",
+    help="The primary, or a snapshot of it taken just before: prepared transactions, slots, WAL "
+    "written, timeline.",
 )  # fmt: skip
 @snapshot_option
 @FORMAT
 @output_option
 def promote(
-    target: Target, before: Path | None, source: Path | None, fmt: str, output: Path | None
+    target: Target, primary: str | None, source: Path | None, fmt: str, output: Path | None
 ) -> int:
     """Say what promoting this standby now would lose or must rebuild.
 
@@ -102,11 +104,22 @@ def promote(
 
     Exit codes: 0 nothing is lost, 1 work is named, 2 it would hurt, 3 cannot tell.
     """
-    from pgtv.catalog import codec
     from pgtv.lifecycle import preflight_promote
 
-    primary = codec.load(before) if before else None
-    return _answer(preflight_promote.judge(look(target, source), primary), fmt, output)
+    # the primary first: what it writes while the standby is looked at does not count as missing
+    other = _primary(target, primary) if primary else None
+    return _answer(preflight_promote.judge(look(target, source), other), fmt, output)
+
+
+def _primary(target: Target, text: str) -> Snapshot:
+    """A snapshot from the file of that name, else one taken now by that conninfo."""
+    from dataclasses import replace
+
+    from pgtv.catalog import codec
+
+    if "=" not in text and "://" not in text:
+        return codec.load(Path(text))
+    return look(replace(target, dbname=text, host=None, port=None, user=None, password=None), None)
 
 
 BINDIR = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -176,3 +189,55 @@ def upgrade(
     text = report.document(verdict) if fmt == "json" else checklist.human(verdict, width())
     write_output(text, output)
     return verdict.exit
+
+
+@preflight.command()
+@connection_options
+@snapshot_option
+@click.option(
+    "-1", "--single-transaction", "single", is_flag=True,
+    help="Judge each file as one transaction, as psql -1 and most migration tools run it.",
+)  # fmt: skip
+@click.option(
+    "--search-path", "path", default="public", show_default=True, metavar="SCHEMAS",
+    help="Where names without a schema are looked for, until a file sets its own.",
+)  # fmt: skip
+@click.option(
+    "--format", "fmt", type=click.Choice(["human", "json", "github"]), default="human",
+    show_default=True, help="How to print it.",
+)  # fmt: skip
+@output_option
+@click.argument("files", nargs=-1, metavar="FILE...", type=FILE)
+def migration(
+    target: Target, source: Path | None, single: bool, path: str, fmt: str, output: Path | None,
+    files: tuple[Path, ...],
+) -> int:  # fmt: skip
+    """Say what SQL files would do to TVIEWs: break, block, rebuild, leave stale; and a safer order.
+
+    Nothing of them is run. A folder stands for all *.sql below it, - for standard input; several files
+    are judged one after the other. What cannot be followed (SQL that is put together at run time, other
+    files, functions) is UNKNOWN.
+
+    Exit codes: 0 nothing hurts, 1 somebody waits or work is left, 2 a statement fails, writes would, or
+    rows would be wrong, 3 cannot tell.
+    """
+    from pgtv.cli.lint import read_files
+    from pgtv.migration.judge import judge
+    from pgtv.reports import migration as report
+
+    if not files:
+        raise UsageError("no file was given", "pgtv preflight migration FILE…, a folder, or -")
+    sources, failed = read_files(files)
+    snapshot = look(target, source)
+    against = str(source) if source else f"{snapshot.server.database} on {snapshot.server.host}"
+    schemas = [p.strip().strip('"') for p in path.split(",") if p.strip()]
+    judged = judge(sources, snapshot, against, path=schemas, single=single)
+    write_output(
+        report.document(judged) if fmt == "json"
+        else report.github(judged) if fmt == "github"
+        else report.human(judged, width()),
+        output,
+    )  # fmt: skip
+    if failed and judged.exit is not Exit.CRITICAL:
+        return Exit.UNKNOWN
+    return judged.exit

@@ -15,6 +15,7 @@ from pgtv.checks.resolving import age
 from pgtv.errors import Exit, UsageError
 from pgtv.finding import Severity
 from pgtv.graph.edges import edges
+from pgtv.lifecycle import promote_here, promote_wal
 from pgtv.lifecycle.verdict import Point, Verdict
 
 _OUTCOME = {
@@ -23,7 +24,6 @@ _OUTCOME = {
     Exit.CRITICAL: "promoting now would hurt",
     Exit.UNKNOWN: "cannot tell",
 }
-LAG = 10.0  # seconds; as the check replica-lag
 
 
 def judge(here: Snapshot, primary: Snapshot | None = None) -> Verdict:
@@ -35,8 +35,11 @@ def judge(here: Snapshot, primary: Snapshot | None = None) -> Verdict:
         raise UsageError(f"the TVIEWs could not be seen: {gap.reason}")
     if here.server.in_recovery:
         _same(here, primary)
-        points = [*_wal(here, primary), *_unlogged(here), *_of_primary(here, primary)]
-        facts = _facts(here)
+        points = [
+            *promote_wal.points(here, primary), *promote_here.points(here), *_unlogged(here),
+            *_of_primary(here, primary),
+        ]  # fmt: skip
+        facts = {**promote_wal.facts(here, primary), **promote_here.facts(here)}
     else:
         if primary:
             raise UsageError("this server is a primary itself", "connect to the standby")
@@ -51,77 +54,10 @@ def _same(here: Snapshot, primary: Snapshot | None) -> None:
     if primary is None:
         return
     if primary.server.in_recovery:
-        raise UsageError("the snapshot given as --primary is of a standby")
+        raise UsageError("what was given as --primary is a standby")
     mine, its = here.server, primary.server
     if (mine.system_identifier, mine.database) != (its.system_identifier, its.database):
-        raise UsageError("the snapshot given as --primary is of another cluster or database")
-
-
-def _facts(here: Snapshot) -> dict[str, str]:
-    standby = here.standby
-    if standby is None:
-        return {"server": "standby"}
-    seconds = standby.replay_lag_seconds
-    return {
-        "server": "standby, " + ("streaming" if standby.receiving else "not streaming"),
-        "to replay": f"{standby.replay_lag_bytes or 0:,} bytes received"
-        + (f", the last replayed commit is {age(seconds)} old" if seconds else ""),
-        "replayed to": here.server.wal_lsn or "unknown",
-    }
-
-
-def lsn(text: str) -> int:
-    """A WAL position in bytes."""
-    high, _, low = text.partition("/")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
-def _wal(here: Snapshot, primary: Snapshot | None) -> Iterator[Point]:
-    standby = here.standby
-    if standby is None:
-        gap = here.gap("standby")
-        yield Point(
-            "lag-unknown", Severity.UNKNOWN, f"Replay could not be seen: {gap and gap.reason}"
-        )
-        return
-    if standby.replay_paused:
-        yield Point(
-            "replay-paused",
-            Severity.WARNING,
-            f"Replay is paused with {standby.replay_lag_bytes or 0:,} bytes to go. A promotion ends the "
-            "pause and replays them first: nothing of them is lost, and it takes that much longer.",
-            cure=("SELECT pg_wal_replay_resume();",),
-        )
-    elif (standby.replay_lag_seconds or 0.0) >= LAG and standby.replay_lag_bytes:
-        yield Point(
-            "replay-behind",
-            Severity.WARNING,
-            f"{standby.replay_lag_bytes:,} bytes received are not replayed, the promotion waits for them.",
-        )
-    received = _received(here)
-    written = lsn(primary.server.wal_lsn) if primary and primary.server.wal_lsn else None
-    if primary and received is not None and written is not None and written > received:
-        yield Point(
-            "wal-missing",
-            Severity.CRITICAL,
-            f"{written - received:,} bytes that the primary had written when its snapshot was taken "
-            f"({primary.taken_at}) have not arrived: what was committed in them is lost, base tables "
-            "and TVIEWs alike.",
-            cure=("let it catch up, or stop the primary cleanly first",),
-        )
-    elif not standby.receiving:
-        yield Point(
-            "not-streaming",
-            Severity.UNKNOWN,
-            "No WAL is received: what the primary committed since then is not here, and how much that "
-            "is cannot be told from here.",
-        )
-
-
-def _received(here: Snapshot) -> int | None:
-    if here.server.wal_lsn is None or here.standby is None:
-        return None
-    return lsn(here.server.wal_lsn) + (here.standby.replay_lag_bytes or 0)
+        raise UsageError("what was given as --primary is another cluster or database")
 
 
 def _unlogged(here: Snapshot) -> Iterator[Point]:
@@ -164,7 +100,7 @@ def _of_primary(here: Snapshot, primary: Snapshot | None) -> Iterator[Point]:
             "A standby shows neither prepared transactions, which are there again after a promotion, "
             "nor slots, which are not.",
             cure=(
-                "pgtv snapshot save primary.json   # on the primary, then --primary primary.json",
+                "--primary 'host=…'   # or, saved there just before: --primary primary.json",
                 "after a promotion without it: pgtv 2pc list",
             ),
         )

@@ -88,6 +88,8 @@ class Standby:
     replay_lag_seconds: float | None = None
     replay_lag_bytes: int | None = None
     conflicts: int | None = None
+    timeline: int | None = None  # that is received, else replayed
+    last_commit: str | None = None  # when the last replayed transaction was committed
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Server:
     pooler: str | None = None  # "PgBouncer" where one was recognised in between
     databases: tuple[str, ...] = ()
     wal_lsn: str | None = None  # current, or last replayed on a standby
+    timeline: int | None = None  # that is written; of a standby see there
     max_connections: int = 0
     reserved_connections: int = 0
     connections: int | None = None

@@ -35,7 +35,11 @@ SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_wal_receiver) AS receiving,
                                   pg_catalog.pg_last_wal_replay_lsn())::int8 AS replay_lag_bytes,
        (SELECT confl_tablespace + confl_lock + confl_snapshot + confl_bufferpin + confl_deadlock
           FROM pg_catalog.pg_stat_database_conflicts
-         WHERE datname = pg_catalog.current_database())::int4 AS conflicts
+         WHERE datname = pg_catalog.current_database())::int4 AS conflicts,
+       COALESCE((SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver),
+                (SELECT NULLIF(min_recovery_end_timeline, 0) FROM pg_catalog.pg_control_recovery()),
+                (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())) AS timeline,
+       pg_catalog.pg_last_xact_replay_timestamp()::text AS last_commit
 """
 
 # subconninfo is not read: it may hold a password, and only superusers may see it anyway.

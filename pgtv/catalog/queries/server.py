@@ -32,7 +32,12 @@ SYSTEM_IDENTIFIER = "SELECT system_identifier::text AS id FROM pg_catalog.pg_con
 
 WAL_LSN = """
 SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-            ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn
+            ELSE pg_catalog.pg_current_wal_lsn() END::text AS lsn,
+       -- by the name of the segment: pg_control tells the new one after the next checkpoint only
+       CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+            THEN ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(
+                      pg_catalog.pg_current_wal_lsn()), 1, 8))::pg_catalog.bit(32)::int4
+       END AS timeline
 """
 
 # Values of settings that may hold secrets (conninfo, commands) are never asked for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import psycopg
 import pytest
 from servers import TEMPLATE, Database, require_real, shop_server, until
 
@@ -97,3 +98,74 @@ def test_said_before_found_after() -> None:
             assert standby.pgtv("verify", "tv_search").returncode == 2
             assert standby.pgtv("refresh", "--apply").returncode == 0
             assert standby.pgtv("verify").returncode == 0
+
+
+def replayed(primary: Database, standby: Database) -> bool:
+    """Everything that the primary wrote, and streaming."""
+    with primary.connect() as p, standby.connect() as s:
+        lsn = p.execute("SELECT pg_current_wal_lsn()::text").fetchone()
+        return s.execute(
+            "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+            " AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE received_tli IS NOT NULL)", lsn,
+        ).fetchone() == (True,)  # fmt: skip
+
+
+@pytest.mark.parametrize("major", [18, 17])
+def test_timelines_and_what_the_standby_itself_is_like(major: int) -> None:
+    with shop_server(require_real(major)) as server:
+        primary = Database(server, TEMPLATE)
+        primary.sql("SELECT tviews.pg_tviews_drop('tv_search')")  # no UNLOGGED one
+        with server.standby() as one, server.standby({"shared_preload_libraries": ""}) as two:
+            one.start()
+            two.start()
+            first, second = Database(one, TEMPLATE), Database(two, TEMPLATE)
+            primary.sql("UPDATE tb_customer SET name = 'y' WHERE pk_customer = 1")
+            until(lambda: replayed(primary, first) and replayed(primary, second))
+
+            # nothing of ours is there: it can be promoted
+            verdict, code = judge(first, "--primary", primary.conninfo)
+            assert (code, ids(verdict)) == (0, set()), verdict["points"]
+            facts = verdict["facts"]
+            assert facts["server"] == "standby, streaming, timeline 1"
+            assert (facts["not arrived"], facts["not replayed"]) == ("0 bytes", "0 bytes")
+            assert facts["can be read"] == "all 8 TVIEWs"
+            assert facts["last commit"].endswith(" ago")
+
+            # what counts once it is the primary is its own
+            verdict, code = judge(second, "--primary", primary.conninfo)
+            assert (code, ids(verdict)) == (2, {"not-preloaded"})
+            one.configure({"default_transaction_read_only": "on"})
+            one.reload()
+            until(lambda: "on" in first.sql("SHOW default_transaction_read_only"))
+            verdict, code = judge(first, "--primary", primary.conninfo)
+            assert (code, ids(verdict)) == (2, {"read-only-default"})
+            one.promote()
+            with first.connect() as connection, pytest.raises(psycopg.Error) as refused:
+                connection.execute("UPDATE tb_customer SET name = 'x' WHERE pk_customer = 1")
+            assert refused.value.sqlstate == "25006"
+
+            # the other goes on following a server that is no longer the primary
+            verdict, code = judge(second, "--primary", first.conninfo)
+            assert code == 2
+            assert ids(verdict) == {"not-preloaded", "timeline-old"}
+            point = next(p for p in verdict["points"] if p["id"] == "timeline-old")
+            assert "on timeline 1, the primary on 2" in point["text"]
+            with one.standby({"default_transaction_read_only": "off"}) as three:
+                three.start()
+                third = Database(three, TEMPLATE)
+                until(lambda: replayed(first, third))
+                verdict, code = judge(third, "--primary", first.conninfo)
+                assert (code, ids(verdict)) == (0, set()), verdict["points"]
+                assert verdict["facts"]["server"] == "standby, streaming, timeline 2"
+                verdict, code = judge(third, "--primary", primary.conninfo)
+                assert (code, ids(verdict)) == (2, {"timeline-ahead"})
+
+
+def test_what_makes_no_sense(shop18: Database) -> None:
+    for given, said in (
+        ("absent.json", "cannot read snapshot"),
+        ("host=/nowhere", "cannot connect"),
+        (shop18.conninfo, "is a primary itself"),
+    ):
+        done = shop18.pgtv("preflight", "promote", "--primary", given)
+        assert (done.returncode, done.stdout) == (3, "") and said in done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgtv.catalog.dialects.base import ident
@@ -16,6 +16,7 @@ NAMES = st.text(
 ))  # fmt: skip
 
 
+@settings(deadline=None)  # a busy machine
 @given(NAMES, NAMES, NAMES)
 def test_every_statement_that_names_a_role(owner: str, reader: str, space: str) -> None:
     lines = [
@@ -36,6 +37,7 @@ def test_every_statement_that_names_a_role(owner: str, reader: str, space: str) 
     assert needed(lines).tablespaces == (space,)
 
 
+@settings(deadline=None)  # a busy machine
 @given(st.lists(NAMES))
 def test_rows_are_no_statements(names: list[str]) -> None:
     rows = [f"ALTER TABLE x OWNER TO {ident(n)};" for n in names]
