@@ -60,8 +60,8 @@ def lint(
         raise UsageError(
             "no file was given", "pgtv lint FILE… or a folder, or - for standard input"
         )
-    sources, failed = _read(files)
-    known, failed_schema = _read(schema)
+    sources, failed = read_files(files)
+    known, failed_schema = read_files(schema)
     problems = run(sources, known, ignored)
     definitions = sum(s.definitions for s in sources)
     if fmt == "json":
@@ -80,7 +80,7 @@ def lint(
     return Exit.WARNING if levels else Exit.HEALTHY
 
 
-def _read(files: tuple[Path, ...]) -> tuple[list[Source], bool]:
+def read_files(files: tuple[Path, ...]) -> tuple[list[Source], bool]:
     """The files' texts; what cannot be read is said on stderr and the others go on."""
     from pgtv.lint.source import Source
 

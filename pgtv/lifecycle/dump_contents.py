@@ -110,7 +110,7 @@ def _likely(name: Name, kind: str) -> bool:
     return kind == "TABLE" and name[1].startswith("tv_") and name[0] != META[0]
 
 
-def shown(name: Name) -> str:
+def shown(name: tuple[str, ...]) -> str:
     """Qualified, quoted where SQL needs it."""
     return ".".join(
         p if re.fullmatch(r"[a-z_][a-z0-9_$]*", p) else '"' + p.replace('"', '""') + '"'

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pgtv.catalog.dialects.base import DEFINING
 from pgtv.definitions.parse import Node
@@ -17,26 +18,29 @@ from pgtv.lint.source import Bytes, Piece, Source, pieces
 
 def read_file(source: Source, facts: Facts) -> None:
     """Add what one file defines to `facts`."""
+    for place in places(source):
+        if place.piece.node is None:
+            _unparsed(source, place.piece, facts)
+            continue
+        kind, node = next(iter(place.piece.node.get("stmt", {}).items()), ("", {}))
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(place, node, facts)
+
+
+def places(source: Source) -> Iterator[Place]:
+    """Every statement of a file and where it begins; `piece.node` is None where it does not parse."""
     maps: dict[int, Bytes] = {}
     for piece in pieces(source.text):
         known = maps.setdefault(id(piece.text), Bytes(piece.text))
-        _statement(source, piece, known, facts)
+        where = functools.partial(_where, piece.offset, known)
+        start = piece.node.get("stmt_location", 0) if piece.node else 0
+        at = where(start) if start else piece.offset
+        yield Place(source, at + _leading(source.text, at), where, piece)
 
 
-def _statement(source: Source, piece: Piece, known: Bytes, facts: Facts) -> None:
-    def where(offset: int) -> int:
-        return piece.offset + known.character(offset)
-
-    if piece.node is None:
-        _unparsed(source, piece, facts)
-        return
-    start = piece.node.get("stmt_location", 0)
-    at = where(start) if start else piece.offset
-    at += _leading(source.text, at)
-    kind, node = next(iter(piece.node.get("stmt", {}).items()), ("", {}))
-    handler = _HANDLERS.get(kind)
-    if handler is not None:
-        handler(Place(source, at, where, piece), node, facts)
+def _where(begins: int, known: Bytes, offset: int) -> int:
+    return begins + known.character(offset)
 
 
 _LEADING = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)

@@ -172,10 +172,73 @@ class PreflightDocument(TypedDict):
     commands: list[str]
 
 
+class MigrationLock(TypedDict):
+    """The strongest lock that a statement takes on a relation, as LOCK TABLE spells it."""
+
+    relation: str
+    mode: str
+
+
+class MigrationEffect(TypedDict):
+    """One thing that a statement does. sqlstate: of its error, or of the writes after it.
+
+    what: fails, writes fail, drops, leaves stale, untracked, unknown, rebuilds, rewrites, stale names,
+    blocks, risk or note. tviews: qualified names. cure: statements or commands, in order.
+    """
+
+    what: str
+    severity: str
+    text: str
+    tviews: list[str]
+    sqlstate: str | None
+    cure: list[str]
+
+
+class MigrationStatement(TypedDict):
+    """A statement of a file; line and column count from 1. rules: statement/situation, stable.
+
+    locks: ROW EXCLUSIVE and stronger. may_write: TVIEWs and partitions that rows may be written in.
+    """
+
+    file: str
+    line: int
+    column: int
+    text: str
+    severity: str
+    rules: list[str]
+    transaction: bool
+    effects: list[MigrationEffect]
+    locks: list[MigrationLock]
+    rewrites: list[str]
+    may_write: list[str]
+
+
+class MigrationStage(TypedDict):
+    """A step of the safer order: what to run there, and why."""
+
+    text: str
+    sql: list[str]
+
+
+class MigrationDocument(TypedDict):
+    """Output of pgtv preflight migration. against: what it was judged on. unseen: what was not there."""
+
+    schema: str
+    exit: int
+    ok: bool
+    files: list[str]
+    against: str
+    summary: str
+    statements: list[MigrationStatement]
+    order: list[MigrationStage]
+    unseen: list[str]
+
+
 # documents by the name that they carry
 PUBLISHED: dict[str, Any] = {
     "pgtv.status/1": StatusDocument,
     "pgtv.triggers/1": TriggersDocument,
     "pgtv.refresh/1": RefreshDocument,
     "pgtv.preflight/1": PreflightDocument,
+    "pgtv.migration/1": MigrationDocument,
 }

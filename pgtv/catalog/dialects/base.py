@@ -16,6 +16,14 @@ DEFINING: Mapping[str, tuple[tuple[str, ...], bool]] = {
     "pg_tviews_create_or_replace": (("tview", "query", "options"), True),
 }
 DROPPING = "pg_tviews_drop"
+# Calls whose effect on rows or triggers a migration has to know: name -> what it does.
+CALLS: Mapping[str, str] = {
+    "pg_tviews_refresh": "refresh",
+    "pg_tviews_refresh_all": "refresh-all",
+    "pg_tviews_reregister": "reregister",
+    "pg_tviews_reregister_all": "reregister",
+    "pg_tviews_suspend_triggers": "suspend",
+}
 # Calls of early releases that no current one has.
 RETIRED_CALLS = frozenset(
     {
@@ -30,6 +38,14 @@ OPTIONS = frozenset(
         "function_reads", "time_refresh", "typename", "indexes",
     }
 )  # fmt: skip
+
+# What an option that is left out of a create_or_replace goes to.
+DEFAULT_OPTIONS: Mapping[str, object] = {
+    "logged": True, "fillfactor": 85, "data_gin_index": False, "data_compression": "lz4",
+    "data_storage": "main", "toast_tuple_target": None, "group_keys": None,
+    "uncascaded_policy": "error", "uncascaded_tables": {}, "function_reads": {}, "time_refresh": None,
+    "typename": None, "indexes": [],
+}  # fmt: skip
 
 # Tables whose columns tell generations apart: key -> (relation name, column)
 PROBES: Mapping[str, tuple[str, str]] = {
@@ -209,6 +225,10 @@ class Dialect:
         """Name of the index that the extension would make for a look-up column of TVIEW `name`."""
         full = f"idx_{name}_{column}_{key}"
         return full if len(full.encode()) <= 63 else ""
+
+    def redefine(self, table: str) -> str:
+        """How a definition is changed, for people: the query stands for itself."""
+        return f"SELECT tviews.pg_tviews_create_or_replace({literal(table)}, $$…$$);"
 
     def update_extension(self) -> str:
         return f"ALTER EXTENSION {EXTENSION} UPDATE;"
