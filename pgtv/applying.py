@@ -6,6 +6,7 @@ leaves a record. Nothing here decides what to do: see pgtv.repairs.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgtv import plan as plans
-from pgtv.errors import NotPossible, PgtvError, QueryError
+from pgtv.errors import NotPossible, PgtvError, QueryError, UsageError
 from pgtv.plan import Done, Plan, Receipt, Step
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # "pgtv" as a number: the advisory lock of whoever applies, per database
 APPLIER_LOCK = 0x70677476
+GOES_ON = "what was done so far stays done, and the next run goes on from there"
 
 
 def apply(
@@ -53,17 +55,26 @@ def apply(
                 _merge(number, step, receipt, receipt_path, rows)
             for unit in plans.units(step.statements):
                 _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
-        receipt.outcome = "complete"
-    except KeyboardInterrupt:
-        receipt.outcome = "interrupted"
-        raise
-    except PgtvError:
-        receipt.outcome = "failed"
-        raise
-    finally:
+    except (KeyboardInterrupt, PgtvError) as e:
+        receipt.outcome = "interrupted" if isinstance(e, KeyboardInterrupt) else "failed"
         receipt.finished_at = _now()
-        plans.write(receipt, receipt_path)
+        with contextlib.suppress(PgtvError):  # what stopped it is what has to be told
+            plans.write(receipt, receipt_path)
+        raise
+    receipt.outcome, receipt.finished_at = "complete", _now()
+    _keep(receipt, receipt_path)
     return receipt
+
+
+def _keep(receipt: Receipt, path: Path) -> None:
+    """Write it once more. Raises UsageError where there is no room for it any more."""
+    try:
+        plans.write(receipt, path)
+    except UsageError as e:
+        raise UsageError(
+            e.message,
+            f"{GOES_ON}: make room, or name another place with --receipt",
+        ) from None
 
 
 def take_turn(connection: psycopg.Connection[Any]) -> None:
@@ -102,7 +113,8 @@ def _merge(
     def record(outcome: str, error: str | None = None, what: str = step.title) -> None:
         took = round((time.monotonic() - started) * 1000, 1)
         receipt.done.append(Done(number, what, at, took, 1, outcome, error))
-        plans.write(receipt, receipt_path)
+        if outcome == "done":  # else apply writes it, and says what stopped it
+            _keep(receipt, receipt_path)
 
     try:
         what = rows(step)
@@ -135,7 +147,8 @@ def _run_unit(
     def record(outcome: str, attempts: int, error: str | None = None) -> None:
         took = round((time.monotonic() - started) * 1000, 1)
         receipt.done.append(Done(step, "\n".join(unit), at, took, attempts, outcome, error))
-        plans.write(receipt, receipt_path)
+        if outcome == "done":
+            _keep(receipt, receipt_path)
 
     attempts = 1
 
@@ -163,7 +176,9 @@ def _run_unit(
         translated = translate(e)
         record("failed", attempts, translated.message)
         raise QueryError(
-            f"step {step} stopped: {translated.message}", translated.hint, e.sqlstate
+            f"step {step} stopped: {translated.message}",
+            translated.hint or f"{GOES_ON}: run it again",
+            e.sqlstate,
         ) from None
     record("done", attempts)
 

@@ -6,6 +6,7 @@ identity of its database, so that it is never applied to another one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import textwrap
@@ -146,15 +147,17 @@ def write(document: Plan | Receipt, path: Path) -> None:
 
 def save(text: str, path: Path) -> None:
     """A file's whole text; as `write`."""
+    partial = path.with_name(path.name + ".partial")
     try:
         if path.exists() and not path.is_file():  # a pipe or a device: never replaced
             path.write_text(text, encoding="utf-8")
             return
-        partial = path.with_name(path.name + ".partial")
         partial.touch(mode=0o600)
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as e:
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise UsageError(f"cannot write {path}: {e.strerror or e}") from None
 
 
@@ -230,7 +233,8 @@ def script(plan: Plan) -> str:
                 "running writers. With --strategy rebuild this is one statement that readers wait for."
             )
             lines.append(f"\\echo {_refresh(step)}")
-        lines += step.statements
+        # what follows a merge holds only once it was done
+        lines += _comment(" ".join(step.statements)) if step.merge else step.statements
         lines += _comment(f"undo: {_undo(step)}")
     for left in plan.left:
         lines += ["", *_comment(f"left alone: {left.finding}: {left.why}")]

@@ -75,5 +75,6 @@ CHECK = Check(
     effect=Effect.ROWS_WRONG,
     run=run,
     needs=("tviews", "relations"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(elsewhere="test/integration/checks/test_inheritance_children.py::test_found"),
 )

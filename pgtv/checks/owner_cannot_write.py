@@ -71,6 +71,7 @@ CHECK = Check(
     effect=Effect.WRITES_FAIL,
     run=run,
     needs=("tviews", "relations"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="GRANT SELECT ON public.tv_customer TO PUBLIC;"
         " REVOKE REFERENCES, TRIGGER ON public.tv_customer FROM shop_owner;",

@@ -45,7 +45,7 @@ def run(context: Context) -> Iterator[Finding]:
             return  # what this very session inherited is reported above
         yield _finding(
             context, "(server)", f"every session (source: {server.source})",
-            f"ALTER SYSTEM RESET {NAME};\nSELECT pg_reload_conf();", evidence="replica",
+            f"ALTER SYSTEM RESET {NAME};", "SELECT pg_reload_conf();", evidence="replica",
         )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def _where(setting: RoleSetting) -> tuple[str, str, str]:
     return "(server)", "every session", f"ALTER ROLE ALL RESET {setting.name};"
 
 
-def _finding(context: Context, object_: str, who: str, reset: str, *, evidence: str) -> Finding:
+def _finding(context: Context, object_: str, who: str, *reset: str, evidence: str) -> Finding:
     tviews = context.snapshot.tviews
     return context.finding(
         object_,
@@ -105,7 +105,7 @@ def _finding(context: Context, object_: str, who: str, reset: str, *, evidence: 
         remedy=Remedy(
             sql=(
                 "SET lock_timeout = '2s';",
-                reset,
+                *reset,
                 *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
             ),
             role="a superuser",

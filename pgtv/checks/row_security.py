@@ -167,6 +167,7 @@ CHECK = Check(
     effect=Effect.WRITES_FAIL,
     run=run,
     needs=("tviews", "relations", "access", "roles", "role_settings"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="ALTER TABLE public.tv_customer ENABLE ROW LEVEL SECURITY;"
         " ALTER TABLE public.tb_customer ENABLE ROW LEVEL SECURITY;",

@@ -56,6 +56,7 @@ CHECK = Check(
     effect=Effect.WRITES_FAIL,
     run=run,
     needs=("tviews", "relations"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="CREATE RULE mine AS ON UPDATE TO public.tb_customer DO ALSO NOTHING;",
         break_="CREATE RULE mine AS ON UPDATE TO public.tv_customer DO ALSO NOTHING;",

@@ -131,6 +131,7 @@ CHECK = Check(
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "triggers", "relations"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN PERFORM 1; RETURN NULL; END';"

@@ -119,6 +119,7 @@ CHECK = Check(
     run=run,
     needs=("tviews", "relations", "indexes"),
     generations=("current", "lab"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="ALTER TABLE public.tb_customer ADD CHECK (pk_customer < 100000);"
         " CREATE INDEX ON public.tv_customer ((data->>'name'));"

@@ -93,6 +93,7 @@ CHECK = Check(
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "grants", "relations"),
+    consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="GRANT SELECT, REFERENCES ON public.tv_customer TO PUBLIC;"
         " ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner GRANT SELECT ON TABLES TO PUBLIC;"

@@ -7,6 +7,7 @@ after registrations and triggers are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import Dialect
@@ -15,6 +16,7 @@ from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding, Severity
 from pgtv.graph.edges import Edges, edges
 from pgtv.plan import PHASES, Left, Plan, Step, plan_for
+from pgtv.repairs.remembering import remember, settle
 
 _PHASE_OF = {"installation": "installation", "metadata": "registration", "triggers": "triggers"}
 _GUARD = "SET lock_timeout"
@@ -55,20 +57,34 @@ def build(
             refreshed.setdefault(table, set()).add(finding.id)
         if statements and (not phases or phase in phases):
             steps.append(_step(finding, phase, statements, whole=not refreshes))
+    steps.sort(key=_order)
+    rows = list(_row_steps(refreshed, dialect, graph, tables, rebuild=rebuild))
+    if dialect.acts:
+        roots = [s.tviews[0] for s in rows]
+        rows = [settle(snapshot, dialect, s, s.tviews[:1]) for s in rows]
+        steps = remember(snapshot, dialect, _without(steps, rows), roots)
     # a registration is not right before its rows are
-    if refreshed and (not phases or phases & {"rows", "registration"}):
-        steps += list(_row_steps(refreshed, dialect, graph, tables, rebuild=rebuild))
+    if not phases or phases & {"rows", "registration"}:
+        steps += rows
     return plan_for(
         snapshot,
-        _merged(sorted(steps, key=lambda s: PHASES.index(s.phase))),
+        _merged(sorted(steps, key=_order)),
         left=left,
         asked=tuple(sorted(phases)) + named,
     )
 
 
-def _order(step: Step) -> tuple[int, bool]:
+def _order(step: Step) -> tuple[int, bool, bool]:
     """By phase; in each, what makes room first: a trigger in the way may have the name of a missing one."""
-    return PHASES.index(step.phase), not any(s.startswith("DROP ") for s in step.statements)
+    drops = any(s.startswith("DROP ") for s in step.statements)
+    return PHASES.index(step.phase), step.merge, not drops
+
+
+def _without(steps: Iterable[Step], rows: Iterable[Step]) -> list[Step]:
+    """Without the statements that follow the rows, where a finding has them too."""
+    later = {x for row in rows for x in row.statements}
+    kept = (replace(s, statements=tuple(x for x in s.statements if x not in later)) for s in steps)
+    return [s for s in kept if s.statements]
 
 
 def _chosen(examination: Examination, named: tuple[str, ...]) -> Iterator[Finding]:
@@ -173,12 +189,10 @@ def _row_steps(
 
 def _merged(steps: Iterable[Step]) -> Iterator[Step]:
     """Steps with the same statements are one: several findings, one cure."""
-    from dataclasses import replace
-
     seen: dict[tuple[str, ...], int] = {}
     merged: list[Step] = []
     for step in steps:
-        if step.statements and step.statements in seen:
+        if step.statements and not step.merge and step.statements in seen:
             i = seen[step.statements]
             merged[i] = replace(
                 merged[i],

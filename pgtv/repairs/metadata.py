@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot
 from pgtv.checks.examine import Examination
@@ -20,6 +21,7 @@ from pgtv.lifecycle.attach import installation
 from pgtv.plan import PHASES, Left, Plan, Step
 from pgtv.repairs import from_findings
 from pgtv.repairs.registration import intact, restore, trust
+from pgtv.repairs.remembering import remember, settle
 from pgtv.repairs.sources import Registration, Source, decide, disagreement
 
 # Their printed cures would undo what is restored, or are part of restoring it.
@@ -80,7 +82,10 @@ def build(
     ]
     steps.sort(key=lambda s: PHASES.index(s.phase))
     done = sorted({f for found in about.values() for f in found})
-    steps += [_rows(now, restored.tables, tuple(done)), *trust(now, mine)]
+    dialect = dialects.named(now.extension.generation)
+    rows = _rows(now, restored.tables, tuple(done))
+    steps = remember(now, dialect, steps, restored.tables)
+    steps += [settle(now, dialect, rows, restored.tables), *trust(now, mine)]
     return replace(others, steps=tuple(steps), left=left)
 
 

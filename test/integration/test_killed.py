@@ -24,8 +24,8 @@ FAULTS = """
 DELETE FROM tviews.pg_tview_meta WHERE entity = 'basket';
 DROP TRIGGER trg_tview_row_customer_on_public_tb_customer ON public.tb_customer;
 ALTER TABLE public.tb_category DISABLE TRIGGER USER;
-UPDATE public.tb_customer SET name = 'missed' WHERE pk_customer = 1;
-UPDATE public.tb_category SET name = 'missed' WHERE pk_category = 2;
+UPDATE public.tb_customer SET name = 'missed ' || clock_timestamp() WHERE pk_customer = 1;
+UPDATE public.tb_category SET name = 'missed ' || clock_timestamp() WHERE pk_category = 2;
 """
 REPAIRED = ("metadata", "triggers", "contents")
 

@@ -8,9 +8,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from servers import ROOT, Database, until
+from servers import REAL_MAJORS, ROOT, Database, until
 
 from pgtv.errors import ClusterError
+
+# 16 has its own files on the stand-in as well: test_sql_files_lab
+pytestmark = pytest.mark.parametrize(
+    "real_server",
+    [*REAL_MAJORS, pytest.param(16, marks=pytest.mark.whole)],
+    ids=lambda m: f"pg{m}", indirect=True, scope="session",
+)  # fmt: skip
 
 EMERGENCY = ROOT / "sql" / "emergency"
 MONITORING = sorted((ROOT / "sql" / "monitoring").glob("*.sql"))

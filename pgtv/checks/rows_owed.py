@@ -1,0 +1,70 @@
+"""A repair ended what kept rows from a TVIEW, and did not get as far as bringing them.
+
+Meaning:
+    pgtv repair notes on the backing view that rows are owed before it enables a trigger or registers
+    a TVIEW, and takes the note away once they are right. The note is still there: the run was
+    stopped, killed or told to cure triggers alone, or its rows could not be brought.
+
+Impact:
+    New writes arrive. What was written while nothing told the TVIEW of it is still missing, in it and in
+    what embeds it, and nothing else in any catalog says so.
+
+Diagnosis:
+    The comment of the backing view has the line "pgtv: rows are owed".
+
+Mitigation:
+    pgtv repair brings the rows beside readers and writers and takes the note away. While another
+    pgtv is repairing, wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.locking import of_refresh
+from pgtv.checks.owing import NOTE, forget, is_owed
+from pgtv.finding import Effect, Finding, Remedy, Severity
+
+
+def run(context: Context) -> Iterator[Finding]:
+    for tview in context.snapshot.tviews:
+        view = context.snapshot.by_oid.get(tview.view_oid)
+        if view is None or not is_owed(view.comment):
+            continue
+        affects = context.affected(tview.table_oid)
+        yield context.finding(
+            tview.label,
+            f"A repair cured what kept rows from {tview.label}, and ended before it brought those that "
+            "were missed.",
+            affects=affects,
+            evidence=[{"backing view": view.qualified, "comment": NOTE}],
+            remedy=Remedy(
+                sql=(
+                    "SET lock_timeout = '2s';",
+                    context.dialect.refresh(tview.label),
+                    forget(view.qualified, view.comment),
+                ),
+                command="pgtv repair --apply",
+                role=f"the owner of {tview.label}, or a superuser",
+                locks=of_refresh(context.snapshot, affects),
+                note="Readers wait while it refreshes; pgtv repair brings the rows beside them.",
+            ),
+        )
+
+
+CHECK = Check(
+    id="rows-owed",
+    title="Rows are owed by a repair that did not end",
+    group="contents",
+    severity=Severity.CRITICAL,
+    effect=Effect.ROWS_WRONG,
+    run=run,
+    needs=("tviews", "relations"),
+    generations=("current", "lab"),
+    provoke=Provoke(
+        near_miss="COMMENT ON VIEW tviews.public__tv_customer IS 'rows are owed to nobody';",
+        break_="COMMENT ON VIEW tviews.public__tv_customer IS E'mine\\npgtv: rows are owed';",
+        object="public.tv_customer",
+    ),
+)

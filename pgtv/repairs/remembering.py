@@ -1,0 +1,91 @@
+"""Puts the note that rows are owed around a plan, so that a run that dies leaves them on record.
+
+See pgtv.checks.owing for what the note is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from pgtv.catalog.dialects.base import Dialect, ident
+from pgtv.catalog.model import Relation, Snapshot
+from pgtv.checks.owing import forget, is_owed, note
+from pgtv.plan import Step
+
+_MADE = re.compile(r"CREATE VIEW (?P<name>.+?) AS\n")
+
+
+def remember(
+    snapshot: Snapshot, dialect: Dialect, cures: Sequence[Step], owed: Iterable[str]
+) -> list[Step]:
+    """`cures`, before them the note for each of the tables `owed`; where a cure makes the backing view
+    anew, in its transaction."""
+    views = {label: backing_view(snapshot, dialect, label) for label in owed}
+    names = {name: view for name, view in views.values() if name}
+    steps = [_within(step, names) for step in cures if step.statements or step.merge]
+    standing = [v for v in names.values() if v is not None and not is_owed(v.comment)]
+    if not standing or not steps:
+        return steps
+    first = Step(
+        phase="installation",
+        title="Note on the backing views that rows are owed, should this not come to its end",
+        statements=(
+            "BEGIN;",
+            *(note(v.qualified, v.comment) for v in standing),
+            "COMMIT;",
+        ),
+        role="the owner of the TVIEWs, or a superuser",
+        locks=tuple(f"SHARE UPDATE EXCLUSIVE on {v.qualified}" for v in standing),
+        undo=tuple(forget(v.qualified, v.comment) for v in standing),
+        tviews=tuple(label for label, (_, v) in views.items() if v in standing),
+    )
+    return [first, *steps]
+
+
+def settle(snapshot: Snapshot, dialect: Dialect, step: Step, owed: Iterable[str]) -> Step:
+    """A step that brings rows, and takes the note for `owed` away once they are right."""
+    statements = tuple(
+        forget(name, view.comment if view else None)
+        for name, view in (backing_view(snapshot, dialect, label) for label in owed)
+        if name
+    )
+    command = step.command or ("pgtv repair --apply" if step.merge and statements else None)
+    return replace(step, statements=(*step.statements, *statements), command=command)
+
+
+def backing_view(
+    snapshot: Snapshot, dialect: Dialect, label: str
+) -> tuple[str | None, Relation | None]:
+    """Qualified name of the backing view of a table, and the view where it stands."""
+    table = next((r for r in snapshot.relations if r.qualified == label), None)
+    schema = snapshot.extension.schema
+    if table is None or schema is None:
+        return None, None
+    name = dialect.backing_view(table.schema, table.name)
+    tview = snapshot.tview_by_table.get(table.oid)
+    view = snapshot.by_oid.get(tview.view_oid) if tview else None
+    view = view or snapshot.by_name.get((schema, name))
+    if view is not None and view.kind == "v" and view.schema == schema:
+        return view.qualified, view
+    return f"{ident(schema)}.{ident(name)}", None
+
+
+def _within(step: Step, names: dict[str, Relation | None]) -> Step:
+    """The note at the end of the transaction that makes one of these views."""
+    statements: list[str] = []
+    made: list[str] = []
+    for statement in step.statements:
+        found = _MADE.match(statement)
+        if found and found["name"] in names:
+            made.append(found["name"])
+        if statement == "COMMIT;":
+            statements += [note(name, _comment(names[name])) for name in made]
+            made = []
+        statements.append(statement)
+    return replace(step, statements=tuple(statements))
+
+
+def _comment(view: Relation | None) -> str | None:
+    return view.comment if view else None
