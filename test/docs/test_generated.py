@@ -103,3 +103,17 @@ def test_expected_output_is_compared_line_by_line() -> None:
     assert agrees("a\n…\nz", "a\nb\nc\nz")
     assert not agrees("a\n…\nz", "a\nb\nz\ny")
     assert list(commands("$ a\nx\n$ b \\\n  c\ny")) == [("a", "x"), ("b \\\n  c", "y")]
+
+
+def test_every_failure_mode_says_all_that_is_asked_of_it() -> None:
+    page = (ROOT / "docs/operations/FAILURE_MODES.md").read_text()
+    parts = re.split(r"^## (\d+)\. ", page, flags=re.MULTILINE)[1:]
+    assert [int(n) for n in parts[::2]] == list(range(1, 13))
+    codes = r"\b[0-9A-Z]{2}[0-9A-Z]\d{2}\b"
+    for number, text in zip(parts[::2], parts[1::2], strict=True):
+        section = re.split(r"^## ", text, flags=re.MULTILINE)[0]
+        for word in ("Symptoms", "Impact", "Who still works", "Detection", "Recovery", "Prevention"):
+            assert f"**{word}." in section, f"{number}: {word}"
+        assert re.search(codes, section), f"{number}: no SQLSTATE"
+    for title in ("Emergency procedures", "Monitoring queries", "Thresholds", "Recovery matrix"):
+        assert f"\n## {title}\n" in page
