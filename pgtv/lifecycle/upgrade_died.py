@@ -17,7 +17,7 @@ from pgtv.catalog.dialects import current
 from pgtv.catalog.dialects.base import EXTENSION, LIBRARY
 from pgtv.errors import Exit
 from pgtv.finding import Severity
-from pgtv.lifecycle.upgrade_log import SETTING_ASIDE, STARTS_NEW, Log
+from pgtv.lifecycle.upgrade_log import SETTING_ASIDE, STARTS_NEW, TRANSFER, Log
 from pgtv.lifecycle.verdict import Point, Verdict
 
 _OUTCOME = {
@@ -78,7 +78,9 @@ def _way_back(log: Log) -> Point:
             "It stopped while it was checking. Neither cluster was changed: start the old server, "
             "and use the new data directory again.",
         )  # fmt: skip
-    if not log.began(SETTING_ASIDE) and log.mode not in ("link", "swap"):
+    transferring = any(log.began(name) for name in TRANSFER)
+    aside = log.began(SETTING_ASIDE) and (transferring or not _control(log.old))
+    if not aside and not (transferring and log.mode in ("link", "swap")):
         return Point(
             "old-untouched", Severity.WARNING,
             "The old cluster was not changed: start the old server. The new data directory is half "
@@ -114,19 +116,20 @@ def _linked(log: Log) -> Point:
         "--link had begun: both clusters share files, and the old one's control file was renamed. "
         "There is a way back as long as the new server was never started: remove the new data "
         "directory, rename the file back, start the old server."
-        + ("" if _here(log) else " Whether it was started cannot be seen from here."),
+        + ("" if _control(log.new) else " Whether it was started cannot be seen from here."),
     )  # fmt: skip
 
 
-def _here(log: Log) -> bool:
-    return log.new is not None and (Path(log.new) / "global" / "pg_control").exists()
+def _control(data: str | None) -> bool:
+    """Whether the control file of a data directory is where it belongs, seen from this machine."""
+    return data is not None and (Path(data) / "global" / "pg_control").exists()
 
 
 def _started(log: Log) -> str | None:
     """How one sees that the new server was started after files were linked, or None."""
-    if log.began(STARTS_NEW):
-        return "pg_upgrade itself started the new server, for its replication slots"
-    if not _here(log) or log.new is None:
+    if any(log.began(name) for name in STARTS_NEW):
+        return "pg_upgrade had come to where it starts the new server itself"
+    if log.new is None or not _control(log.new):
         return None
     new = Path(log.new)
     if (new / "postmaster.pid").exists():
@@ -177,7 +180,7 @@ def _causes(log: Log, way: Point) -> Iterator[Point]:
             "prepared", Severity.WARNING, "Transactions are prepared on the old server.",
             cure=("pgtv 2pc list   # commit them or roll them back, on the old server",),
         )  # fmt: skip
-    elif "use data checksums" in said:
+    elif "data checksums but the new one" in said:
         option = "--no-data-checksums" if "old cluster does not" in said else "--data-checksums"
         yield Point(
             "checksums", Severity.WARNING,

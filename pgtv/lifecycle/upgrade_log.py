@@ -24,8 +24,13 @@ TRANSFER = {
     "Linking user relation files": "link",
     "Swapping data directories": "swap",
 }
-# the only step after the transfer in which pg_upgrade starts the new cluster, from 17 on
-STARTS_NEW = "Restoring logical replication slots in the new cluster"
+# Steps from which on pg_upgrade starts the new cluster itself once files are carried over: for logical
+# slots (from 17 on), and in any case to ask for updates of extensions, right after the script is made.
+STARTS_NEW = (
+    "Restoring logical replication slots in the new cluster",
+    "Creating script to delete old cluster",
+    "Checking for extension updates",
+)
 # printed without a word at their end while they go on, where progress is shown
 _BARE = frozenset({*TRANSFER, "Restoring database schemas in the new cluster",
                    "Creating dump of database schemas"})  # fmt: skip
