@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import click
@@ -112,8 +114,30 @@ def test_every_failure_mode_says_all_that_is_asked_of_it() -> None:
     codes = r"\b[0-9A-Z]{2}[0-9A-Z]\d{2}\b"
     for number, text in zip(parts[::2], parts[1::2], strict=True):
         section = re.split(r"^## ", text, flags=re.MULTILINE)[0]
-        for word in ("Symptoms", "Impact", "Who still works", "Detection", "Recovery", "Prevention"):
+        for word in (
+            "Symptoms",
+            "Impact",
+            "Who still works",
+            "Detection",
+            "Recovery",
+            "Prevention",
+        ):
             assert f"**{word}." in section, f"{number}: {word}"
         assert re.search(codes, section), f"{number}: no SQLSTATE"
     for title in ("Emergency procedures", "Monitoring queries", "Thresholds", "Recovery matrix"):
         assert f"\n## {title}\n" in page
+
+
+def test_an_example_stays_when_only_times_and_statistics_differ() -> None:
+    loader = SourceFileLoader("gen_docs", str(ROOT / "tools/gen_docs"))
+    module = module_from_spec(spec_from_loader("gen_docs", loader))  # type: ignore[arg-type]
+    loader.exec_module(module)
+    first = (
+        "updates 18000, hot 4050\n  prepared at 2026-11-22 15:54:07.105831+00, age 0 s, OID 16697"
+    )
+    later = "updates 18000,\n  hot 3997 prepared at 2027-01-02 05:04:07.1+00, age 12 s, OID 17001"
+    assert module.settled(first) == module.settled(later)
+    assert module.settled("fails with SQLSTATE 54000") != module.settled(
+        "fails with SQLSTATE 54001"
+    )
+    assert module.settled("limit 10") != module.settled("limit 11")
