@@ -103,11 +103,12 @@ def verify(
     started = time.monotonic()
     look = None
     try:
-        if baseline is None:
-            raise _Whole("no verification that found it equal is recorded")
         if subject.faults or compare.refused(evaluation, subject):
             raise _Whole("its rows cannot be compared")
         with evaluation.savepoint():
+            if baseline is None:
+                never = standing.standing(evaluation, snapshot, subject).problem
+                raise _Whole(never or "no verification that found it equal is recorded")
             look = _look(evaluation, snapshot, subject, baseline)
             changes = _changes(baseline, look)
             keys = _keys(evaluation, subject, look, changes)
