@@ -108,15 +108,24 @@ def _placed(place: Place) -> Iterator[Step]:
     text = encoded[start : start + length].decode("utf-8", "replace")
     kind, node = next(iter(piece.node.get("stmt", {}).items()), ("", {}))
     if kind == "DoStmt":
-        yield from _block(place, text)
+        yield from _block(place, node, text)
     elif kind:
         yield Step(source, place.at, excerpt(text), kind, node, place, sql=text.strip())
 
 
-def _block(place: Place, text: str) -> Iterator[Step]:
+def _block(place: Place, node: Node, text: str) -> Iterator[Step]:
     from pglast.parser import ParseError, parse_plpgsql_json
 
     said = excerpt(text)
+    languages = [
+        a["DefElem"]["arg"]["String"]["sval"]
+        for a in node.get("args", [])
+        if a["DefElem"].get("defname") == "language"
+    ]
+    if languages not in ([], ["plpgsql"]):
+        about = f"it is in {languages[0]}"
+        yield Step(place.source, place.at, said, problem="block-not-parsed", about=about)
+        return
     try:
         parsed = json.loads(parse_plpgsql_json(text))
     except (ParseError, ValueError, RecursionError) as e:
