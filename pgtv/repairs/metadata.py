@@ -84,8 +84,9 @@ def build(
     done = sorted({f for found in about.values() for f in found})
     dialect = dialects.named(now.extension.generation)
     rows = _rows(now, restored.tables, tuple(done))
-    steps = remember(now, dialect, steps, restored.tables)
-    steps += [settle(now, dialect, rows, restored.tables), *trust(now, mine)]
+    comments = {r.label(now): r.comment for r in mine}
+    steps = remember(now, dialect, steps, restored.tables, comments)
+    steps += [settle(now, dialect, rows, restored.tables, comments), *trust(now, mine)]
     return replace(others, steps=tuple(steps), left=left)
 
 

@@ -6,8 +6,9 @@ See pgtv.checks.owing for what the note is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from pgtv.catalog.dialects.base import Dialect, ident
 from pgtv.catalog.model import Relation, Snapshot
@@ -18,14 +19,21 @@ _MADE = re.compile(r"CREATE VIEW (?P<name>.+?) AS\n")
 
 
 def remember(
-    snapshot: Snapshot, dialect: Dialect, cures: Sequence[Step], owed: Iterable[str]
+    snapshot: Snapshot,
+    dialect: Dialect,
+    cures: Sequence[Step],
+    owed: Iterable[str],
+    comments: Mapping[str, str | None] = MappingProxyType({}),
 ) -> list[Step]:
     """`cures`, before them the note for each of the tables `owed`; where a cure makes the backing view
-    anew, in its transaction."""
+    anew, in its transaction.
+
+    comments: by table, what a cure gives its view, as for `settle`.
+    """
     views = {label: backing_view(snapshot, dialect, label) for label in owed}
-    names = {name: view for name, view in views.values() if name}
-    steps = [_within(step, names) for step in cures if step.statements or step.merge]
-    standing = [v for v in names.values() if v is not None and not is_owed(v.comment)]
+    made = {name: comments.get(label) for label, (name, _) in views.items() if name}
+    steps = [_within(step, made) for step in cures if step.statements or step.merge]
+    standing = [v for _, v in views.values() if v is not None and not is_owed(v.comment)]
     if not standing or not steps:
         return steps
     first = Step(
@@ -44,11 +52,18 @@ def remember(
     return [first, *steps]
 
 
-def settle(snapshot: Snapshot, dialect: Dialect, step: Step, owed: Iterable[str]) -> Step:
+def settle(
+    snapshot: Snapshot,
+    dialect: Dialect,
+    step: Step,
+    owed: Iterable[str],
+    comments: Mapping[str, str | None] = MappingProxyType({}),
+) -> Step:
     """A step that brings rows, and takes the note for `owed` away once they are right."""
+    views = {label: backing_view(snapshot, dialect, label) for label in owed}
     statements = tuple(
-        forget(name, view.comment if view else None)
-        for name, view in (backing_view(snapshot, dialect, label) for label in owed)
+        forget(name, comments.get(label) or (view.comment if view else None))
+        for label, (name, view) in views.items()
         if name
     )
     command = step.command or ("pgtv repair --apply" if step.merge and statements else None)
@@ -72,20 +87,16 @@ def backing_view(
     return f"{ident(schema)}.{ident(name)}", None
 
 
-def _within(step: Step, names: dict[str, Relation | None]) -> Step:
-    """The note at the end of the transaction that makes one of these views."""
+def _within(step: Step, comments: Mapping[str, str | None]) -> Step:
+    """The note at the end of the transaction that makes one of these views; by name, its comment."""
     statements: list[str] = []
     made: list[str] = []
     for statement in step.statements:
         found = _MADE.match(statement)
-        if found and found["name"] in names:
+        if found and found["name"] in comments:
             made.append(found["name"])
         if statement == "COMMIT;":
-            statements += [note(name, _comment(names[name])) for name in made]
+            statements += [note(name, comments[name]) for name in made]
             made = []
         statements.append(statement)
     return replace(step, statements=tuple(statements))
-
-
-def _comment(view: Relation | None) -> str | None:
-    return view.comment if view else None
