@@ -1,4 +1,5 @@
-"""`verify` of 1,000,000 rows, as multiples of evaluating the view in the same run.
+"""`verify` of 1,000,000 rows, as multiples of evaluating the view in the same run; and of what it
+costs again by `--since last`, as a share of comparing every row.
 
 A throwaway server with the real extension, one TVIEW of a million rows that embeds another. The
 measure is EXPLAIN (ANALYZE, TIMING OFF) of the backing view, without parallelism, as are all but the
@@ -22,6 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pgtv.catalog.collect import collect
+from pgtv.catalog.model import Tview
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server, new_server
 from pgtv.graph.select import resolve
@@ -32,7 +34,13 @@ from pgtv.rows.run import Plan, verify_all
 from pgtv.rows.subject import subjects
 from pgtv.session import Target, connect
 
-GOALS = {"exact": 2.0, "fast": 1.6, "memory_mb": 150.0, "key_ms": 50.0}
+GOALS = {"exact": 2.0, "fast": 1.6, "memory_mb": 150.0, "key_ms": 50.0, "since": 0.05}
+# What changes between two verifications, one in a hundred rows: here and there, or the newest ones.
+CHANGES = {
+    "since_none": None,
+    "since_spread": "UPDATE tb_post SET title = title || '!' WHERE pk_post % 100 = 7",
+    "since_newest": "UPDATE tb_post SET title = title || '!' WHERE pk_post > {rows} * 99 / 100",
+}
 EXTENSION = "pg_" + "tviews"
 
 SETUP = """
@@ -110,12 +118,14 @@ def measure(server: Server, rows: int, repeat: int) -> dict[str, Any]:
         report = look_up(target, snapshot, tview[0], str(rows // 2))
         assert report.state == "equal"
         took.setdefault("key", []).append(report.seconds * 1000)
+    for name, change in CHANGES.items():
+        took[name] = since(server, serial, tview, rows, repeat, change)
     best = {name: round(min(values), 1) for name, values in took.items()}
     memory = client_memory(server)
     ratios = {
         name: round(best[name] / best["view"], 2)
         for name in ("exact", "fast", "parallel", "full_join")
-    }
+    } | {name: round(best[name] / best["exact"], 3) for name in CHANGES}
     return {
         "benchmark": "verify",
         "rows": rows,
@@ -130,8 +140,30 @@ def measure(server: Server, rows: int, repeat: int) -> dict[str, Any]:
             "fast": ratios["fast"] <= GOALS["fast"],
             "key_ms": best["key"] <= GOALS["key_ms"],
             "memory_mb": memory <= GOALS["memory_mb"],
+            **{name: ratios[name] <= GOALS["since"] for name in CHANGES},
         },
     }
+
+
+def since(
+    server: Server, target: Target, tviews: list[Tview], rows: int, repeat: int, change: str | None
+) -> list[float]:
+    """Milliseconds of verifying by what one change of rows left, each time from before it."""
+    with connect(target) as connection:
+        snapshot = collect(connection)
+    (full,) = verify_all(Plan(snapshot, target, tviews, remember=True))
+    assert full.baseline
+    if change:
+        server.psql(change.format(rows=rows), "bench")
+        server.psql("VACUUM ANALYZE", "bench")
+    took = []
+    for _ in range(repeat):
+        plan = Plan(snapshot, target, tviews, baselines={full.table_oid: full.baseline})
+        (result,) = verify_all(plan)
+        assert result.since and (result.state, result.mode) == ("equal", "since"), result
+        assert result.since.keys == (rows // 100 if change else 0), result
+        took.append(result.seconds * 1000)
+    return took
 
 
 def explain(connection: Any, query: str) -> float:
@@ -171,6 +203,17 @@ def show(figures: dict[str, Any]) -> None:
         said = f"   goal {goal}×: {'met' if met[name] else 'MISSED'}" if goal else ""
         print(f"  {label:27} {ms[name]:8.0f} ms   {ratios[name]:.2f}×{said}")
     print(f"  verify, server's workers    {ms['parallel']:8.0f} ms   {ratios['parallel']:.2f}×")
+    for name, label in (
+        ("since_none", "--since last, no change"),
+        ("since_spread", "  1 % changed, all over"),
+        ("since_newest", "  1 % changed, the newest"),
+    ):
+        word = "met" if met[name] else "MISSED"
+        goal = figures["goals"]["since"]
+        print(
+            f"  {label:27} {ms[name]:8.0f} ms   {ratios[name]:.0%} of verify"
+            f"   goal {goal:.0%}: {word}"
+        )
     for name, label, unit in (
         ("key_ms", "verify --key", "ms"),
         ("memory_mb", "client's memory", "MB"),
