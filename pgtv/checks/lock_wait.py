@@ -14,12 +14,15 @@ Diagnosis:
 Mitigation:
     End the blocker: pg_cancel_backend for a running statement, pg_terminate_backend for one idle in
     transaction. Both roll its transaction back; nothing committed is lost. Use lock_timeout for DDL.
+    On a standby, replay holds what a transaction of the primary holds, a prepared one too: that has to
+    end there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.catalog.model import Snapshot
 from pgtv.catalog.waits import Wait, root_blockers
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
 from pgtv.checks.people import ENDS, describe, ending
@@ -37,13 +40,21 @@ def run(context: Context) -> Iterator[Finding]:
             pids, gids = root_blockers(queued, wait)
             if pids or not gids:  # behind a prepared transaction alone: that check tells
                 groups.setdefault(pids, []).append(wait)
+    replaying = _replaying(snapshot)
     for pids, queue in groups.items():
+        replay = bool(replaying & set(pids))
         relations = sorted({o for w in queue for o in w.relations})
         longest = queue[0].seconds
         critical = longest >= context.threshold("critical_seconds")
         blockers = [sessions.get(p) for p in pids]
         names = ", ".join(snapshot.name_of(o) for o in relations[:3])
-        held = ", ".join(f"pid {p}" for p in pids) or "a session that pg_monitor may see"
+        held = ", ".join(
+            f"the replay (pid {p}) of a transaction that is open on the primary"
+            if p in replaying
+            else f"pid {p}"
+            for p in pids
+        )
+        held = held or "a session that pg_monitor may see"
         yield context.finding(
             snapshot.name_of(relations[0]),
             f"{len(queue)} waiting on {names} behind {held}, the longest for {age(longest)}.",
@@ -62,6 +73,11 @@ def run(context: Context) -> Iterator[Finding]:
                 ),
             ],
             remedy=Remedy(
+                note="It ends here when it ends on the primary, prepared transactions too: look there,"
+                " with pgtv doctor and pgtv 2pc list.",
+            )
+            if replay
+            else Remedy(
                 sql=tuple(ending(b) for b in blockers if b),
                 role="pg_signal_backend, or the blocker's own role",
                 undo=None,
@@ -69,6 +85,14 @@ def run(context: Context) -> Iterator[Finding]:
                 note="Its transaction is rolled back; what it had committed stays.",
             ),
         )
+
+
+def _replaying(snapshot: Snapshot) -> set[int]:
+    """The process of a standby that replays: nobody else there can hold so strong a lock."""
+    if not snapshot.server.in_recovery:
+        return set()
+    strong = (k for k in snapshot.locks if k.granted and k.mode == "AccessExclusiveLock")
+    return {k.pid for k in strong if k.pid is not None}
 
 
 CHECK = Check(

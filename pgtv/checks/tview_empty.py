@@ -38,6 +38,8 @@ def run(context: Context) -> Iterator[Finding]:
         source = _source(context, tview)
         if table is None or table.bytes != 0 or source is None:
             continue
+        if table.persistence == "u" and context.snapshot.server.in_recovery:
+            continue  # not readable here, empty or not: unlogged-standby
         rows = _rows(context, source)
         if rows <= 0:
             continue

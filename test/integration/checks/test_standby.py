@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -45,3 +46,44 @@ def test_every_check_runs_or_does_not_apply_on_a_standby(standby: Database) -> N
     assert not unknown, [(o.check.id, o.reason) for o in unknown]
     loud = [f for f in examination.findings if f.severity is Severity.CRITICAL]
     assert not loud, loud
+
+
+def test_readers_that_wait_for_the_replay_of_an_open_transaction(
+    standby: Database, real_server_18: Server
+) -> None:
+    """Its locks come with it, and nobody can end it here: the finding sends people to the primary."""
+    checks = select(only=("lock-wait",))
+    with (
+        real_server_18.connect(standby.name, autocommit=False) as primary,
+        standby.connect() as reader,
+    ):
+        primary.execute("LOCK TABLE public.tv_customer IN ACCESS EXCLUSIVE MODE")
+        # a lock is written to the log with what the transaction writes next
+        primary.execute("SELECT pg_current_xact_id(), pg_log_standby_snapshot()")
+        held = (
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock'"
+            " AND relation = 'public.tv_customer'::regclass)"
+        )
+        with standby.connect() as there:
+            until(lambda: there.execute(held).fetchone() == (True,))
+        waiting = threading.Thread(
+            target=lambda: reader.execute("SELECT count(*) FROM public.tv_customer")
+        )
+        waiting.start()
+        try:
+            until(lambda: examine(standby.snapshot(), checks).findings)
+            (finding,) = examine(standby.snapshot(), checks).findings
+        finally:
+            primary.rollback()
+            waiting.join(30)
+        assert "of a transaction that is open on the primary" in finding.detail
+        assert (
+            finding.remedy and not finding.remedy.sql and "primary" in (finding.remedy.note or "")
+        )
+        assert not examine(standby.snapshot(), checks).findings
+
+
+def test_an_unlogged_tview_is_not_called_empty(standby: Database) -> None:
+    """Whether it has rows cannot be seen here; that it cannot be read is another check's finding."""
+    examination = examine(standby.snapshot(), select(only=("tview-empty", "unlogged-standby")))
+    assert [f.check for f in examination.findings] == ["unlogged-standby"]
