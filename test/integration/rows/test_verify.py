@@ -156,6 +156,8 @@ def test_without_the_privilege_it_is_unknown(shop: Database) -> None:
 def standby() -> Iterator[Database]:
     with shop_server(require_real(18)) as server, server.standby() as other:
         server.psql("CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader", TEMPLATE)
+        ours = Database(server, TEMPLATE)
+        assert ours.pgtv("init", "--apply").returncode == ours.pgtv("verify").returncode == 0
         server.psql(CUSTOMER, TEMPLATE)
         other.start()
         with server.connect(TEMPLATE) as primary, other.connect(TEMPLATE) as replica:
@@ -173,6 +175,17 @@ def test_on_a_standby(standby: Database) -> None:
     assert found["public.tv_customer"]["changed"] == 1
     assert found["public.tv_stock"]["state"] == "equal"
     assert "UNLOGGED" in found["public.tv_search"]["reason"]
+    again = {
+        t["tview"]: t for t in report(standby, "--since", "last", exit=2, user="reader")["tviews"]
+    }
+    assert (again["public.tv_customer"]["mode"], again["public.tv_customer"]["changed"]) == (
+        "since",
+        1,
+    )
+    assert (again["public.tv_stock"]["mode"], again["public.tv_stock"]["state"]) == (
+        "since",
+        "equal",
+    )
     refused = {t["tview"]: t for t in report(standby, exit=3)["tviews"]}
     assert "superuser" in refused["public.tv_stock"]["reason"]
     assert standby.pgtv("verify", "tv_customer", "--key", "3", user="reader").returncode == 2
