@@ -8,7 +8,7 @@ so count and sum of those that are left tell how many went, and what they led to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,20 +121,24 @@ class Change:
         return self.gone == len(instead) and self.gone_total == sum(y.hash for y in instead)
 
 
-def change(side: Side, scan: Scan, horizon: int) -> Change:
-    """Compare a scan with what a baseline of `horizon` knew of the relation."""
-    new = tuple(y for y in scan.young if not (y.xid in side.recent or not after(y.xid, horizon)))
-    kept, kept_total = scan.rows - len(new), scan.total - sum(y.hash for y in new)
+def change(side: Side, scan: Scan) -> Change:
+    """Compare a scan, whose young versions are those that the baseline does not know, with it."""
+    rows = scan.rows or 0
+    kept, kept_total = rows - len(scan.young), scan.total - sum(y.hash for y in scan.young)
     return Change(
-        new, side.rows - kept, side.total - kept_total, side.highest,
-        scan.rows - side.rows, scan.total - side.total,
+        scan.young, side.rows - kept, side.total - kept_total, side.highest,
+        rows - side.rows, scan.total - side.total,
     )  # fmt: skip
 
 
-def side(scan: Scan, horizon: Horizon) -> Side | None:
-    """What to keep of a scan; None where too many transactions are above the horizon."""
-    span = horizon.following - horizon.xid
-    recent = frozenset(y.xid for y in scan.young if after(y.xid, horizon.xid, span))
-    if len(recent) > MOST_XIDS:
+def side(scan: Scan, horizon: Horizon, known: Collection[int] = ()) -> Side | None:
+    """What to keep of a scan that counted rows; `known` are the recent ones that it left out.
+
+    A transaction that is not listed as recent only has its rows looked at again.
+    """
+    if scan.rows is None:
         return None
-    return Side(scan.rows, scan.total, scan.highest, recent)
+    span = horizon.following - horizon.xid
+    xids = {y.xid for y in scan.young} | set(known)
+    recent = sorted(x for x in xids if after(x, horizon.xid, span))[:MOST_XIDS]
+    return Side(scan.rows, scan.total, scan.highest, frozenset(recent))

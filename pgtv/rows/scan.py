@@ -1,4 +1,4 @@
-"""One pass over a relation: how many rows, what they lead to, and which are young.
+"""A look at all rows of a relation: how many, what they lead to, and which are young.
 
 A row version is young where its transaction's number is not below a horizon. Numbers are compared
 by age(xmin), which counts back from this transaction: right for the last two billion transactions,
@@ -8,7 +8,7 @@ and an older version (its number stays in it when it is frozen) can only be take
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from pgtv.rows.subject import Subject
 
 _HALF = 2**31
 _WHOLE = 2**32
+MOST_YOUNG = 1_000_000  # versions that are brought, at some 50 bytes each
 MOST_AGE = _HALF - 10_000_000  # farther back, numbers cannot be told from those to come
 
 # Of the transaction that runs it: the oldest transaction not known to have ended, the next number,
@@ -51,9 +52,10 @@ class Young(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """rows: all of them. total: the sum of all hashes. highest: the greatest serial."""
+    """rows: all of them, None where too many are young to go on. total: the sum of all hashes.
+    highest: the greatest serial."""
 
-    rows: int
+    rows: int | None
     total: int
     highest: int | None
     young: tuple[Young, ...]
@@ -92,14 +94,29 @@ def horizon(evaluation: Evaluation, xid: int | None = None) -> Horizon | None:
     return Horizon(xid, age, following)
 
 
-def scan(evaluation: Evaluation, subject: Subject, reading: Reading, since: Horizon) -> Scan:
-    """Look at every row of a relation, as the TVIEW's owner. Raises psycopg.Error."""
-    (text,) = evaluation.ask(subject, statement(reading, since))
-    rows, total, highest, young = json.loads(text)
-    lines = young.split("\n") if young else ()
-    return Scan(
-        rows, int(total), None if highest is None else int(highest), tuple(map(_young, lines))
-    )
+def scan(
+    evaluation: Evaluation,
+    subject: Subject,
+    reading: Reading,
+    since: Horizon,
+    known: Collection[int] = (),
+    most: int | None = None,
+) -> Scan:
+    """Look at every row of a relation, as the TVIEW's owner; raises psycopg.Error.
+
+    known: transactions above the horizon whose versions are not young. Where more than `most`
+    versions are young rows are not counted; without it some young ones are brought. Two passes:
+    the first ends early where much changed, and no list grows beyond memory; the second may be
+    parallel, which age() forbids.
+    """
+    limit = MOST_YOUNG if most is None else most + 1
+    (text,) = evaluation.ask(subject, young_rows(reading, since, known, limit))
+    young = tuple(map(_young, text.split("\n"))) if text else ()
+    if most is not None and len(young) > most:
+        return Scan(None, 0, None, young)
+    (text,) = evaluation.ask(subject, totals(reading))
+    rows, total, highest = json.loads(text)
+    return Scan(rows, int(total), None if highest is None else int(highest), young)
 
 
 def _young(line: str) -> Young:
@@ -111,29 +128,34 @@ def _young(line: str) -> Young:
     )  # fmt: skip
 
 
-def statement(reading: Reading, since: Horizon) -> str:
-    """`[rows, total, greatest serial, young]`; young has a line each: what _young reads.
-
-    One aggregate with one filter: each asks for the age of every row. Lines are much cheaper than
-    JSON. Sums of bigints are kept in 128 bits and cannot overflow.
-    """
-    hashed = _hash(reading.linked)
-    highest = "NULL"
-    if reading.serial:
-        highest = f"(SELECT pg_catalog.max({reading.serial.sql})::text FROM {reading.name} x)"
+def young_rows(reading: Reading, since: Horizon, known: Collection[int], limit: int) -> str:
+    """A line for each young version, which is what _young reads: much cheaper than JSON."""
     line = " || ' ' || ".join(
         (
-            "x.xmin::text", f"{hashed}::text",
+            "x.xmin::text", f"{_hash(reading.linked)}::text",
             f"COALESCE({reading.serial.sql}::text, '')" if reading.serial else "''",
             "x.tableoid::text" if reading.partitioned else "''",
             f"COALESCE({_shown(reading.value)}, '')" if reading.value else "''",
         )
     )  # fmt: skip
+    listed = ",".join(map(str, sorted(known)))
+    others = f" AND NOT x.xmin = ANY (CAST('{{{listed}}}' AS pg_catalog.xid[]))" if listed else ""
+    return (
+        f"SELECT pg_catalog.string_agg(y.line, E'\\n') FROM (SELECT {line} AS line"
+        f" FROM {reading.name} x WHERE pg_catalog.age(x.xmin) <= {since.age}{others}"
+        f" LIMIT {limit}) y"
+    )
+
+
+def totals(reading: Reading) -> str:
+    """`[rows, total, greatest serial]`; sums of bigints are kept in 128 bits and cannot overflow."""
+    highest = "NULL"
+    if reading.serial:
+        highest = f"(SELECT pg_catalog.max({reading.serial.sql})::text FROM {reading.name} x)"
     return (
         "SELECT pg_catalog.json_build_array(pg_catalog.count(*),"
-        f" COALESCE(pg_catalog.sum({hashed}), 0)::text, {highest},"
-        f" pg_catalog.string_agg({line}, E'\\n')"
-        f" FILTER (WHERE pg_catalog.age(x.xmin) <= {since.age}))::text FROM {reading.name} x"
+        f" COALESCE(pg_catalog.sum({_hash(reading.linked)}), 0)::text, {highest})::text"
+        f" FROM {reading.name} x"
     )
 
 

@@ -62,6 +62,7 @@ class _Look:
     standing: Standing
     readings: Mapping[int, Reading]
     scans: Mapping[int, Scan]
+    known: Mapping[int, frozenset[int]]  # recent transactions of the baseline
 
 
 def remember(
@@ -170,14 +171,25 @@ def _look(
         since = scan.horizon(evaluation, baseline.horizon)
     if now is None or since is None:
         raise _Whole("two billion transactions passed since: row versions no longer tell")
-    scans = {oid: scan.scan(evaluation, subject, r, since) for oid, r in found.items()}
-    return _Look(now, stands, found, scans)
+    if baseline and set(baseline.sides) != set(found):
+        raise _Whole("it reads other relations than then")
+    known = {oid: s.recent for oid, s in baseline.sides.items()} if baseline else {}
+    most = _most(subject.estimate) if baseline else None
+    scans = {}
+    for oid, reading in found.items():
+        scans[oid] = scan.scan(evaluation, subject, reading, since, known.get(oid, ()), most)
+        if scans[oid].rows is None:
+            raise _Whole(f"so much of {reading.label} changed that comparing all is quicker")
+    return _Look(now, stands, found, scans, known)
+
+
+def _most(rows: float) -> int:
+    """Of a TVIEW of about so many rows, how many are worth looking at one by one."""
+    return max(FEW_KEYS, min(int(MOST_KEYS * rows), scan.MOST_YOUNG))
 
 
 def _changes(baseline: Baseline, look: _Look) -> dict[int, Change]:
-    if set(baseline.sides) != set(look.scans):
-        raise _Whole("it reads other relations than then")
-    return {oid: change(baseline.sides[oid], s, baseline.horizon) for oid, s in look.scans.items()}
+    return {oid: change(baseline.sides[oid], s) for oid, s in look.scans.items()}
 
 
 def _keys(
@@ -196,7 +208,7 @@ def _keys(
         if oid not in root and not (oid == own_oid and root):
             label = look.readings[oid].label
             raise _Whole(f"rows went from {label} for which no other row of the same key came")
-    most = max(FEW_KEYS, int(MOST_KEYS * look.scans[own_oid].rows))
+    most = _most(look.scans[own_oid].rows or 0)
     keys: set[str] = set()
     for oid, reading in look.readings.items():
         new = changes[oid].new
@@ -204,8 +216,6 @@ def _keys(
             raise _Whole(f"{reading.label} changed, and the plan does not tell whose rows follow")
         if not new:
             continue
-        if len(new) > most:
-            raise _Whole(f"so much of {reading.label} changed that comparing all is quicker")
         if reading.follows == LOCAL:
             keys |= {y.value for y in new if y.value is not None}
         else:
@@ -224,7 +234,7 @@ def _parts(subject: Subject, keys: Iterable[str]) -> Sequence[Part]:
 def _baseline(result: Result, look: _Look, compared_at: str) -> Baseline | None:
     sides: dict[int, Side] = {}
     for oid, scanned in look.scans.items():
-        kept = side(scanned, look.now)
+        kept = side(scanned, look.now, look.known.get(oid, ()))
         if kept is None:
             return None
         sides[oid] = kept
