@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pgtv.definitions.parse import Node
@@ -38,7 +39,12 @@ class Definition:
     typed_name: str = ""  # as written, before the server would cut it at 63 bytes
     parameters: bool = False
     reads: Reads | None = None
-    query: str | None = None  # its text; None where it is no literal
+    cut: Callable[[], str | None] = lambda: None  # see query
+
+    @cached_property
+    def query(self) -> str | None:
+        """Its text; None where it is no literal. Found when asked for: the rules do not need it."""
+        return self.cut()
 
     @property
     def name(self) -> str:

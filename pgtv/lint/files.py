@@ -30,9 +30,10 @@ def read_file(source: Source, facts: Facts) -> None:
 
 def places(source: Source) -> Iterator[Place]:
     """Every statement of a file and where it begins; `piece.node` is None where it does not parse."""
-    maps: dict[int, Bytes] = {}
+    text, known = "", Bytes("")
     for piece in pieces(source.text):
-        known = maps.setdefault(id(piece.text), Bytes(piece.text))
+        if piece.text is not text:  # a file that parses as a whole has one text for all statements
+            text, known = piece.text, Bytes(piece.text)
         where = functools.partial(_where, piece.offset, known)
         start = piece.node.get("stmt_location", 0) if piece.node else 0
         at = where(start) if start else piece.offset

@@ -37,7 +37,7 @@ def create_table_as(place: Place, node: Node, facts: Facts) -> None:
         {"logged": False} if into["rel"].get("relpersistence") == "u" else {},
         None if body is not None else "CREATE TABLE … AS EXECUTE",
         into=into, statement=node, if_not_exists=node.get("if_not_exists", False),
-        typed_name=_typed(place, into["rel"]), query=_query_of(place) if body is not None else None,
+        typed_name=_typed(place, into["rel"]), cut=lambda: _query_of(place) if body is not None else None,
     )  # fmt: skip
     _define(facts, definition)
 
@@ -46,11 +46,10 @@ def _query_of(place: Place) -> str | None:
     """What stands between AS and WITH [NO] DATA of a CREATE TABLE … AS."""
     from pglast.parser import ParseError, scan
 
-    raw = place.piece.node or {}
-    start = raw.get("stmt_location", 0)
-    encoded = place.piece.text.encode("utf-8", "surrogatepass")
-    length = raw.get("stmt_len") or len(encoded) - start
-    text = encoded[start : start + length].decode("utf-8", "replace")
+    piece, raw = place.piece, place.piece.node or {}
+    start, length = raw.get("stmt_location", 0), raw.get("stmt_len")
+    end = place.where(start + length) - piece.offset if length else None
+    text = piece.text[place.where(start) - piece.offset : end]
     try:
         tokens = [t for t in scan(text) if t.name not in ("SQL_COMMENT", "C_COMMENT")]
     except ParseError:
@@ -135,7 +134,7 @@ def _call(place: Place, call: Node, facts: Facts) -> None:
     definition = Definition(
         place.source, schema, table, at, "call", DEFINING[name][1], None,
         lambda offset: literal.offset(inner.character(offset)), options, typed_name=table,
-        query=query[0],
+        cut=lambda: query[0],
     )  # fmt: skip
     try:
         definition.node = select(query[0])

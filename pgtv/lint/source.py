@@ -67,16 +67,15 @@ class Source:
 
 
 class Bytes:
-    """Byte offsets of a text to character offsets; free for ASCII."""
+    """Byte offsets of a text to character offsets; free for ASCII, else a search among the bytes
+    that begin no character."""
 
     def __init__(self, text: str) -> None:
-        self.ascii = text.isascii()
-        self.encoded = b"" if self.ascii else text.encode("utf-8", "surrogatepass")
+        encoded = b"" if text.isascii() else text.encode("utf-8", "surrogatepass")
+        self.inner = [m.start() for m in re.finditer(rb"[\x80-\xbf]", encoded)]
 
     def character(self, offset: int) -> int:
-        if self.ascii or offset < 0:
-            return max(0, offset)
-        return len(self.encoded[:offset].decode("utf-8", "ignore"))
+        return max(0, offset - bisect.bisect_left(self.inner, offset))
 
 
 def pieces(text: str) -> list[Piece]:
