@@ -93,7 +93,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Cure:
-    """A command that was needed after the restore. of: `registrations` or `rows`. exit: its code.
+    """A command that was needed after the restore. of: `registrations`, `unlogged` or `rows`. exit: its code.
 
     said: its last line.
     """

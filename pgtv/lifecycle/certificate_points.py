@@ -24,7 +24,7 @@ class Seen:
     """All that the phases gathered. wanted: labels of the TVIEWs that the source had, None where
     neither a snapshot nor the backup tells; lost: of these, the ones that are not registered.
     missing: the same, as restored. invented: roles that were made up, because nothing held them.
-    stopped: a step could not be done; reached_end: all were."""
+    stopped: a step could not be done; reached_end: all were. emptied: base tables that had rows."""
 
     wanted: tuple[str, ...] | None = None
     missing: tuple[str, ...] = ()
@@ -38,6 +38,7 @@ class Seen:
     difference: Difference | None = None
     source: Snapshot | None = None
     invented: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
     points: list[Point] = field(default_factory=list)
     files_checked: bool = False
     stopped: bool = False
@@ -87,6 +88,20 @@ def _registrations(seen: Seen) -> Iterator[Point]:
 
 
 def _rows(seen: Seen) -> Iterator[Point]:
+    if seen.emptied:
+        yield Point(
+            "base-rows-missing",
+            Severity.CRITICAL,
+            "These tables had rows in the source, by its statistics, and are empty: their rows are the "
+            "truth, and nothing brings them back.",
+            seen.emptied,
+        )
+    if seen.proofs and not any(p.rows for p in seen.proofs):
+        yield Point(
+            "all-empty",
+            Severity.UNKNOWN,
+            "Every TVIEW is empty: that they equal their definitions says nothing.",
+        )
     by_state: dict[str, list[Proof]] = {}
     for proof in seen.proofs:
         by_state.setdefault(proof.state, []).append(proof)
@@ -188,8 +203,7 @@ def proven(seen: Seen) -> Iterator[str]:
     if seen.files_checked:
         yield "Its files are as they were written: every checksum of its manifest is right."
     equal = [p for p in seen.proofs if p.state == State.EQUAL]
-    if equal:
-        rows = sum(p.rows or 0 for p in equal)
+    if rows := sum(p.rows or 0 for p in equal):
         yield (
             f"{rows:,} rows of {len(equal)} of {len(seen.proofs)} TVIEWs equal their definitions, each "
             "compared."

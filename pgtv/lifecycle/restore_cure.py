@@ -72,6 +72,7 @@ def _doctor(run: Run) -> None:
         said.append(f"{seen.checks} checks, {len(seen.findings)} findings")
     if run.before:
         with run.phase("compare") as said:
+            seen.emptied = restore_prove.emptied(run.before, run.snapshot)
             seen.difference = same.compare(run.before, run.snapshot)
             said.append(f"{len(seen.difference.changes)} differences to the source")
 
@@ -113,7 +114,7 @@ def _refill(run: Run) -> None:
     with run.phase("cure: UNLOGGED TVIEWs") as said:
         begun = time.monotonic()
         run.server.psql(statement, run.database)
-        run.seen.cures.append(Cure(statement, "rows", round(time.monotonic() - begun, 3), 0))
+        run.seen.cures.append(Cure(statement, "unlogged", round(time.monotonic() - begun, 3), 0))
         said.append("filled again")
         run.snapshot = look(run.server, run.database)
 
@@ -135,9 +136,7 @@ def _contents(
 
     with run.phase(name) as said:
         results = restore_prove.contents(run.target, snapshot, tviews, hear)
-        said.append(
-            f"{sum(r.state is State.EQUAL for r in results)} of {len(results)} TVIEWs equal"
-        )
+        said.append(_equal(results))
     wrong = [r for r in results if r.state is State.DIFFERS]
     if not wrong:
         return
@@ -146,9 +145,14 @@ def _contents(
         _cure(run, "rows", "refresh", *(f"{r.tview}" for r in wrong), "--apply")
         said.append(f"{sum(differed.values()):,} rows of {len(wrong)} TVIEWs")
     run.serving = run.elapsed
-    with run.phase(f"{name} again"):
+    with run.phase(f"{name} again") as said:
         again = [t for t in tviews if t.table_oid in differed]
-        restore_prove.contents(run.target, snapshot, again, hear)
+        results = restore_prove.contents(run.target, snapshot, again, hear)
+        said.append(_equal(results))
+
+
+def _equal(results: Sequence[Result]) -> str:
+    return f"{sum(r.state is State.EQUAL for r in results)} of {len(results)} TVIEWs equal"
 
 
 def _cure(run: Run, of: str, *args: str) -> None:

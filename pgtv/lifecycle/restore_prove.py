@@ -57,6 +57,19 @@ def total_rows(snapshot: Snapshot) -> float:
     return sum(max(t.reltuples, 0.0) for t in tables if t)
 
 
+def emptied(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Tables that TVIEWs read, with rows by the source's statistics and without any by those here."""
+    here = {r.qualified: r.reltuples for r in after.relations}
+    return tuple(
+        r.qualified
+        for r in before.relations
+        if r.kind == "r"
+        and r.oid not in before.tview_by_table
+        and r.reltuples > 0
+        and here.get(r.qualified) == 0
+    )
+
+
 def split(snapshot: Snapshot, critical: Sequence[str]) -> tuple[list[Tview], list[Tview]]:
     """The TVIEWs that count first, with what they read, and the others; both in dependency order.
 

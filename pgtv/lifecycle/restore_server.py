@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from pgtv.lifecycle.restore_backup import Backup
 # as a server that keeps its data: else the times say little
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
 _MAJORS = range(15, 30)
+_LONGEST = 75  # bytes; the server's folder and its socket's name take the other 32
 
 
 def choose(backup: Backup, bindir: Path | None, before: Snapshot | None) -> Path:
@@ -60,7 +62,16 @@ def _given(backup: Backup, bindir: Path) -> Path:
 
 
 def room(backup: Backup, within: Path) -> None:
-    """Raises NotPossible where `within` has less room than the restore is thought to take."""
+    """Raises NotPossible where `within` has less room than the restore is thought to take.
+
+    UsageError where it is no place for a server at all.
+    """
+    if len(os.fsencode(within)) > _LONGEST:
+        raise UsageError(
+            f"{within} is too long a path: the server's socket lies below it, and its name may have 107"
+            " bytes",
+            "name a shorter one: --temp DIR",
+        )
     try:
         free = shutil.disk_usage(within).free
     except OSError as e:

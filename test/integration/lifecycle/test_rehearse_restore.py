@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from servers import TEMPLATE, Database, require_real, shop_server
+from servers import TEMPLATE, Database, require_real, shop_server, until
 
 from pgtv.cluster.server import Server
 from pgtv.lifecycle.certificate import schema
@@ -125,6 +127,24 @@ def test_rows_that_did_not_come_back_are_counted_and_written(shop18: Database) -
     assert any(c["command"].startswith("pgtv refresh -d restored ") for c in document["cures"])
 
 
+def test_rows_that_are_not_in_it_are_never_proven(shop18: Database) -> None:
+    shop18.sql("ANALYZE")
+    saved(shop18, "before.json")
+    file = dump(shop18, "-Fc", "-s")
+    document, code = certified(shop18, file, "--before", "before.json")
+    assert code == 2
+    assert ids(document) == {
+        "base-rows-absent", "base-rows-missing", "all-empty", "registrations-cured"
+    }  # fmt: skip
+    assert not any("equal their definitions" in s for s in document["proven"])
+    # every row of one table alone
+    file = dump(shop18, "-Fc", "--exclude-table-data=*.tb_order_line")
+    document, code = certified(shop18, file, "--before", "before.json")
+    assert code == 2 and {"base-rows-absent", "base-rows-missing"} <= ids(document)
+    missing = next(p for p in document["points"] if p["id"] == "base-rows-missing")
+    assert missing["objects"] == ['"Sales Dept".tb_order_line']
+
+
 def test_what_the_source_had_and_the_dump_has_not(shop18: Database) -> None:
     shop18.sql("GRANT SELECT ON tv_customer TO pg_monitor")
     saved(shop18, "before.json")
@@ -135,7 +155,7 @@ def test_what_the_source_had_and_the_dump_has_not(shop18: Database) -> None:
     assert (code, ids(document)) == (2, {"registrations-cured", "source-lost"})
     cured = next(p for p in document["points"] if p["id"] == "registrations-cured")
     assert cured["objects"] == ["public.tv_segment"]
-    assert [c["of"] for c in document["cures"]] == ["registrations", "rows"]
+    assert {c["of"] for c in document["cures"]} <= {"registrations", "unlogged"}
     differs = next(p for p in document["points"] if p["id"] == "source-lost")
     assert "removed grant public.tv_customer: SELECT to pg_monitor" in differs["objects"]
 
@@ -271,8 +291,10 @@ def test_a_damaged_file_of_a_base_backup(archived: Database) -> None:
         file.seek(4000)
         file.write(b"damaged")
     document, code = certified(archived, folder.name)
-    assert code == 2
-    assert {"files-damaged", "rows-unknown", "proof-stopped", "writes-fail"} <= ids(document)
+    assert code == 2 and "files-damaged" in ids(document)
+    if archived.server.major < 18:
+        return  # no checksums of pages by default: only the manifest tells
+    assert {"rows-unknown", "proof-stopped", "writes-fail"} <= ids(document)
     assert document["rto"]["measured"] is None
     assert "invalid page" in json.dumps(document["points"])
     equal = [t["tview"] for t in document["tviews"] if t["state"] == "equal"]
@@ -289,3 +311,35 @@ def test_what_is_no_backup(archived: Database) -> None:
     ):
         done = rehearse(archived, backup)
         assert (done.returncode, done.stdout) == (3, "") and said in done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_however_it_ends(shop18: Database, how: signal.Signals) -> None:
+    temp = shop18.server.root / f"ended-{how.name}"
+    temp.mkdir()
+    temp.chmod(0o777)
+    file = dump(shop18, "-Fc")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgtv", "rehearse", "restore", file, "--temp", str(temp),
+         "--bindir", str(shop18.server.binaries / "bin")],
+        env=shop18.server.env(shop18.name), cwd=shop18.server.root, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        until(lambda: list(temp.glob("*/data/postmaster.pid")))
+        process.send_signal(how)
+        process.wait(60)
+        assert process.returncode == (-signal.SIGKILL if how is signal.SIGKILL else 130)
+        until(lambda: not list(temp.iterdir()))
+        until(lambda: not [c for c in _cwds() if c.is_relative_to(temp)])
+    finally:
+        process.kill()
+        assert process.stderr
+        process.stderr.close()
+
+
+def _cwds() -> Iterator[Path]:
+    """Where processes are at work."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            yield (entry / "cwd").readlink()

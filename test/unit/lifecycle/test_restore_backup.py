@@ -87,9 +87,11 @@ def test_one_byte_changes_the_digest(tmp_path: Path) -> None:
 
 def test_room_is_looked_for_before(tmp_path: Path) -> None:
     found = look_at(folder(tmp_path / "base"))
-    restore_server.room(found, tmp_path)
+    restore_server.room(found, Path("/tmp"))  # noqa: S108
+    with pytest.raises(UsageError, match="too long a path"):
+        restore_server.room(found, tmp_path / ("x" * 100))
     with pytest.raises(NotPossible, match="the restore takes about"):
-        restore_server.room(replace(found, room=1 << 60), tmp_path)
+        restore_server.room(replace(found, room=1 << 60), Path("/tmp"))  # noqa: S108
 
 
 def test_the_snapshot_lies_beside_not_inside(tmp_path: Path) -> None:
