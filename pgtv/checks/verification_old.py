@@ -1,7 +1,8 @@
 """Contents were verified once, but not lately.
 
 Meaning:
-    The last recorded verification of this TVIEW is older than the threshold.
+    The last recorded verification of this TVIEW is older than the threshold. One by --since last
+    counts: it proves the same, but for the kinds of fault that it names.
 
 Impact:
     Drift since then would not have been noticed: the extension itself never compares contents.
@@ -11,7 +12,7 @@ Diagnosis:
 
 Mitigation:
     Verify it; let a timer do so: pgtv verify with --budget and --oldest-first passes over all TVIEWs
-    in turn.
+    in turn, and with --since last compares what may have changed since.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import click
@@ -51,7 +52,7 @@ def render(
             head, rest = head + (f"  {r.reason}" if r.reason else ""), []
         shown = click.style(head, fg=_COLOR[r.state]) if color and r.state in _COLOR else head
         lines += [shown, *rest]
-    lines += ["", *_foot(results, not_recorded, verbosity)]
+    lines += ["", *_foot(results, not_recorded, verbosity, width)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -136,7 +137,9 @@ def _short(value: str | None) -> str:
     return text if len(text) <= _VALUE else f"{text[:_VALUE]}… ({len(text)} characters)"
 
 
-def _foot(results: Sequence[Result], not_recorded: str | None, verbosity: int) -> Iterator[str]:
+def _foot(
+    results: Sequence[Result], not_recorded: str | None, verbosity: int, width: int
+) -> Iterator[str]:
     counts = []
     for state in State:
         if n := sum(1 for r in results if r.state is state):
@@ -148,9 +151,13 @@ def _foot(results: Sequence[Result], not_recorded: str | None, verbosity: int) -
             "--fast compares hashes of values, not images: 1.0 equals 1.00 to it, and two different"
             " contents could share a hash."
         )
-    if any(r.mode == "since" for r in results):
+    if verbosity >= 0 and any(r.mode == "since" for r in results):
         yield "--since last cannot see:"
-        yield from (f"  - {what}" for what in BLIND)
+        for what in BLIND:
+            yield textwrap.fill(
+                what, width, initial_indent="  - ", subsequent_indent="    ",
+                break_long_words=False,
+            )  # fmt: skip
     if any("sample" in r.mode for r in results):
         yield "A sample says nothing of the rows outside it, and is not recorded."
     if not_recorded and verbosity > 0:

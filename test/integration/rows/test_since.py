@@ -4,6 +4,7 @@ cannot see is shown; and where it cannot tell, it compares every row and says wh
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -106,52 +107,88 @@ DIRECT = (
     'UPDATE "Sales Dept".tv_order SET fk_customer = {b} WHERE pk_order = {a}',
     'DELETE FROM "Sales Dept".tv_order_line WHERE fk_order = {a}',
 )
+# The same for TVIEWs whose rows hang together with base rows in less ordinary ways.
+DEEP = (
+    "UPDATE tb_dept SET name = name || '.' WHERE pk_dept = {a} % 11 + 1",
+    "UPDATE tb_dept SET active = NOT active WHERE pk_dept = {a} % 9 + 1",
+    "DELETE FROM tb_dept WHERE pk_dept = {a} % 9 + 1",
+    "INSERT INTO tb_dept VALUES ({a} % 14 + 1, 'new', true)",
+    "UPDATE tb_dept SET pk_dept = {b} % 14 + 1 WHERE pk_dept = {a} % 14 + 1",
+    "UPDATE tb_person SET fk_dept = {b} % 12 WHERE pk_person = {a}",
+    "UPDATE tb_person SET fk_dept = NULL WHERE pk_person = {a}",
+    "UPDATE tb_person SET fk_boss = {b} WHERE pk_person = {a}",
+    "UPDATE tb_person SET age = {b} WHERE pk_person = {a}",
+    "UPDATE tb_person SET name = name || '.' WHERE pk_person IN ({a}, {b})",
+    "DELETE FROM tb_person WHERE pk_person = {a}",
+    "INSERT INTO tb_person VALUES ({a}, {b} % 12, {b}, 'new', {b})",
+    "UPDATE tb_badge SET label = label || '.' WHERE fk_person = {a}",
+    "UPDATE tb_badge SET fk_person = {b} WHERE pk_badge = {a}",
+    "DELETE FROM tb_badge WHERE pk_badge = {a}",
+    "INSERT INTO tb_badge VALUES ({a} + 200, gen_random_uuid(), {b}, 'new')",
+    "INSERT INTO tb_badge VALUES ({a}, gen_random_uuid(), {b}, 'low')",
+    "DO $$ BEGIN UPDATE tb_person SET fk_boss = 1 WHERE pk_person = {a};"
+    " BEGIN DELETE FROM tb_badge WHERE fk_person = {a}; EXCEPTION WHEN others THEN NULL; END; END $$",
+)
+DEEP_DIRECT = (
+    "UPDATE tv_person SET fk_dept = {b} % 9 + 1 WHERE pk_person = {a}",
+    "UPDATE tv_dept SET data = '{{}}' WHERE pk_dept = {a} % 9 + 1",
+    "DELETE FROM tv_lonely WHERE pk_lonely = {a}",
+    "INSERT INTO tv_lonely VALUES ({a}, 'x') ON CONFLICT DO NOTHING",
+    "DELETE FROM tv_some WHERE pk_some IN ({a}, {a} + 1000)",
+    "DELETE FROM tv_eldest WHERE pk_eldest = {a} % 12",
+)
 UPKEEP = ("VACUUM", "VACUUM FULL", "VACUUM FREEZE", "ANALYZE")
 KEYS = st.integers(1, 100)
-STEP = st.tuples(
-    st.sampled_from(("", QUIET)), st.sampled_from(WRITES), KEYS, KEYS
-) | st.tuples(st.just(QUIET), st.sampled_from(DIRECT), KEYS, KEYS)  # fmt: skip
+Step = tuple[str, str, int, int]
 
 
-def write(session: psycopg.Connection[Any], step: tuple[str, str, int, int]) -> None:
+def steps(writes: tuple[str, ...], direct: tuple[str, ...]) -> st.SearchStrategy[Step]:
+    return st.tuples(st.sampled_from(("", QUIET)), st.sampled_from(writes), KEYS, KEYS) | st.tuples(
+        st.just(QUIET), st.sampled_from(direct), KEYS, KEYS
+    )
+
+
+def write(session: psycopg.Connection[Any], step: Step) -> None:
     mode, text, a, b = step
     with contextlib.suppress(psycopg.Error):
         session.execute(mode.encode() or b"SET session_replication_role = origin")
         session.execute(text.format(a=a, b=b).encode())
 
 
-def test_it_says_what_a_comparison_of_every_row_says(shop: Database) -> None:
+def explore(database: Database, step: st.SearchStrategy[Step], examples: int) -> Counter[str]:
+    """Compare what it says with what every row says, after writes at random; what was seen."""
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=20, deadline=None,
+        max_examples=examples, deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )  # fmt: skip
     @given(
-        open_before=st.lists(STEP.filter(lambda s: "TRUNCATE" not in s[1]), max_size=2),
+        open_before=st.lists(step.filter(lambda s: "TRUNCATE" not in s[1]), max_size=2),
         rounds=st.lists(
-            st.tuples(st.lists(STEP, min_size=1, max_size=4), st.sampled_from((*UPKEEP, None))),
+            st.tuples(st.lists(step, min_size=1, max_size=4), st.sampled_from((*UPKEEP, None))),
             min_size=1, max_size=2,
         ),
     )  # fmt: skip
-    def explore(open_before: list[Any], rounds: list[Any]) -> None:
-        shop.sql("SELECT tviews.pg_tviews_refresh_all()")
-        with shop.connect(autocommit=False) as open_, shop.connect() as session:
-            for step in open_before:  # not yet committed when all is found equal
+    def run(open_before: list[Step], rounds: list[Any]) -> None:
+        database.sql("SELECT tviews.pg_tviews_refresh_all()")
+        with database.connect(autocommit=False) as open_, database.connect() as session:
+            for one in open_before:  # not yet committed when all is found equal
                 open_.execute("SAVEPOINT one")
-                write(open_, step)
+                write(open_, one)
                 if open_.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
                     open_.execute("ROLLBACK TO one")
-            baselines = kept(whole(shop))
-            assert len(baselines) == 9
+            begun = whole(database)
+            baselines = kept(begun)
+            assert len(baselines) == len(begun)
             with contextlib.suppress(psycopg.Error):
                 open_.commit()
-            for steps, upkeep in rounds:
-                for step in steps:
-                    write(session, step)
+            for writes, upkeep in rounds:
+                for one in writes:
+                    write(session, one)
                 if upkeep:
                     session.execute(upkeep.encode())
-                said, true = since(shop, baselines), whole(shop)
+                said, true = since(database, baselines), whole(database)
                 assert {n: verdict(r) for n, r in said.items()} == {
                     n: verdict(r) for n, r in true.items()
                 }
@@ -159,9 +196,21 @@ def test_it_says_what_a_comparison_of_every_row_says(shop: Database) -> None:
                     seen[f"{result.mode} {result.state}"] += 1
                 baselines |= kept(said)
 
-    explore()
+    run()
+    return seen
+
+
+def test_it_says_what_a_comparison_of_every_row_says(shop: Database) -> None:
+    seen = explore(shop, steps(WRITES, DIRECT), 20)
     assert seen["since equal"] > 50 and seen["since differs"] > 5, seen
     assert seen["exact differs"], seen
+
+
+def test_also_where_rows_hang_together_in_odd_ways(empty: Database) -> None:
+    extension = "pg_" + "tviews"
+    empty.sql(f"SET client_min_messages = error; CREATE EXTENSION {extension}; {ODD}")
+    seen = explore(empty, steps(DEEP, DEEP_DIRECT), 20)
+    assert seen["since equal"] > 50 and seen["since differs"] > 2, seen
 
 
 PROPORTIONATE = {
@@ -250,6 +299,21 @@ def test_a_chain_goes_on_and_drift_does_not_break_it(shop: Database) -> None:
     assert report(shop, "tv_customer", exit=0)["public.tv_customer"]["state"] == "equal"
 
 
+def test_reports_say_what_it_cannot_see_and_why_every_row_was_compared(shop: Database) -> None:
+    from pgtv.rows.since import BLIND as LISTED
+
+    shop.pgtv("init", "--apply")
+    shop.pgtv("verify")
+    shop.sql("DELETE FROM tb_stock_move WHERE pk_stock_move = 3")
+    for form in ("human", "html"):
+        found = shop.pgtv("verify", "--since", "last", "--format", form, "--no-record")
+        text = html.unescape(" ".join(found.stdout.split()))
+        assert found.returncode == 0 and all(what in text for what in LISTED), text
+        assert "very row was compared: rows went from public.tb_stock_move" in text
+    only = report(shop, "tv_stock", "--no-record", exit=0)["public.tv_stock"]["since"]
+    assert "rows went" in only["whole"] and only["cannot_see"] == []
+
+
 def test_what_was_there_above_an_open_transaction_is_not_looked_at_again(shop: Database) -> None:
     with shop.connect(autocommit=False) as open_:
         open_.execute("UPDATE tb_customer SET name = 'late' WHERE pk_customer = 3")
@@ -304,6 +368,7 @@ def test_what_changed_beneath_is_seen(shop: Database, text: str) -> None:
     assert any("changed since" in r or "row-level security" in r for r in reasons), reasons  # type: ignore[operator]
 
 
+ODD = (ROOT / "test/integration/rows/since.sql").read_text()
 SHAPES = (ROOT / "test/integration/rows/shapes.sql").read_text()
 
 
