@@ -81,6 +81,13 @@ CASES = (
     Case(NOTE.format("bigint REFERENCES tb_category")),
     Case(NOTE.format("text UNIQUE")),
     Case(NOTE.format("int CHECK (note > 0)")),
+    Case("ALTER TABLE tb_customer ADD COLUMN email text"),
+    Case("ALTER TABLE tb_customer ADD COLUMN IF NOT EXISTS email text"),
+    Case("ALTER TABLE tb_customer ADD COLUMN n int, ALTER COLUMN n SET DEFAULT 1"),
+    Case("ALTER TABLE tb_customer DROP COLUMN IF EXISTS nope"),
+    Case("ALTER TABLE tb_customer DROP COLUMN nope"),
+    Case("ALTER TABLE tb_customer RENAME COLUMN nope TO no"),
+    Case("ALTER TABLE tb_customer RENAME email TO mail; ALTER TABLE tb_customer ALTER email DROP NOT NULL"),
     Case("ALTER TABLE tb_stock_move ADD COLUMN note text"),
     Case("ALTER TABLE tb_stock_move ADD COLUMN u uuid DEFAULT gen_random_uuid()"),
     Case("ALTER TABLE tb_stock_move DROP COLUMN id"),
@@ -191,6 +198,7 @@ CASES = (
     Case('ALTER SCHEMA "Sales Dept" OWNER TO postgres'),
     Case("COMMENT ON COLUMN tb_customer.name IS 'x'"),
     Case("CREATE STATISTICS s ON name, email FROM tb_customer"),
+    Case("CREATE PUBLICATION p FOR TABLE tb_customer"),
     Case("LOCK TABLE tb_stock_move IN SHARE MODE"),
     Case("ANALYZE tb_stock_move"),
     # Triggers.
@@ -221,6 +229,7 @@ CASES = (
     Case("ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025 CONCURRENTLY"),
     _alone("ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025 CONCURRENTLY"),
     Case("DROP TABLE tb_stock_move_2025"),
+    Case("CREATE TABLE dad (pk_customer bigint); ALTER TABLE tb_customer INHERIT dad"),
     Case("CREATE TABLE kid () INHERITS (tb_customer)"),
     Case("CREATE TABLE kid (LIKE tb_customer); ALTER TABLE kid INHERIT tb_customer"),
     # Dropping.
@@ -289,6 +298,12 @@ CASES = (
     Case("ALTER VIEW v_open_order OWNER TO postgres"),
     Case("DROP VIEW v_open_order"),
     Case("DROP VIEW v_open_order CASCADE"),
+    Case("SELECT tviews.pg_tviews_drop('tv_basket'); DROP VIEW v_open_order"),
+    Case(
+        "SELECT tviews.pg_tviews_drop('tv_basket');"
+        + HELPER.format(COLUMNS, f"{ORDER} o", "o.status = 'paid'")
+    ),
+    Case("SELECT tviews.pg_tviews_drop('tv_reading'); REFRESH MATERIALIZED VIEW mv", MATVIEW),
     Case("DROP VIEW tviews.public__tv_customer"),
     Case("REFRESH MATERIALIZED VIEW mv", MATVIEW),
     Case("REFRESH MATERIALIZED VIEW CONCURRENTLY mv", MATVIEW),

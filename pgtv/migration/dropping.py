@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.definitions.parse import Node
-from pgtv.migration.heard import Heard, listed
+from pgtv.migration.heard import Heard
 from pgtv.migration.model import Mode
 from pgtv.migration.objects import drop_function, drop_type
 from pgtv.migration.triggers import drop_trigger
 from pgtv.migration.usage import described, falling
+from pgtv.migration.words import listed
 
 
 def drop(heard: Heard, node: Node) -> None:

@@ -14,6 +14,8 @@ from pgtv.migration.model import Effect, Mode, Statement, What
 from pgtv.migration.read import Step
 from pgtv.migration.rule import Rule
 from pgtv.migration.rules import RULES
+from pgtv.migration.waiting import waiting
+from pgtv.migration.words import listed
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Heard:
     then: list[Callable[[], None]] = field(default_factory=list)
     touched: set[Name] = field(default_factory=set)
     makes: str | None = None
+    adding: set[str] = field(default_factory=set)  # columns that an earlier part of it adds
 
     def say(
         self,
@@ -117,17 +120,16 @@ class Heard:
 
     def heard(self) -> Statement:
         """The statement with its effects; changes the working copy as it would."""
-        from pgtv.migration.waiting import waiting
-
         failing = any(e.what is What.FAILS for e in self.effects)
         locks = {} if failing else self.locks
+        others = () if failing else waiting(self.copy, self.locks, self.rewritten, self.scanned)
         statement = Statement(
             self.step.source.name,
             *self.step.source.position(self.step.at),
             self.step.text,
             tuple(dict.fromkeys(r.id for r in self.rules)),
             tuple(sorted(
-                dict.fromkeys([*self.effects, *([] if failing else waiting(self))]),
+                dict.fromkeys([*self.effects, *others]),
                 key=lambda e: (-e.severity.rank, list(What).index(e.what)),
             )),
             tuple((self.copy.label(o), m) for o, m in locks.items()),
@@ -144,11 +146,3 @@ class Heard:
             for change in self.then:
                 change()
         return statement
-
-
-def listed(names: Iterable[str], most: int = 4) -> str:
-    """`a, b and c`, or the first ones and how many more there are."""
-    found = list(dict.fromkeys(names))
-    if len(found) > most:
-        return f"{', '.join(found[: most - 1])} and {len(found) - most + 1} more"
-    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.catalog.model import Snapshot
@@ -25,7 +26,7 @@ from pgtv.migration import (
 )
 from pgtv.migration.copy import Copy
 from pgtv.migration.heard import Heard
-from pgtv.migration.model import Migration, Statement
+from pgtv.migration.model import Migration, Statement, What
 from pgtv.migration.order import order
 from pgtv.migration.read import Step, steps
 from pgtv.migration.rules import RULES
@@ -60,10 +61,37 @@ def judge(
             found += _statement(copy, step)
         if single:
             copy.commit()
+    found = kept_out(found)
     unseen = tuple(f"{g.section}: {g.reason}" for g in snapshot.gaps if g.section in NEEDED)
     return Migration(
         tuple(s.name for s in sources), against, tuple(found), order(found, snapshot), unseen
     )
+
+
+def kept_out(statements: Sequence[Statement]) -> list[Statement]:
+    """Triggers that are off and on again within one transaction: its lock keeps other writers out.
+
+    What the transaction writes itself meanwhile has effects of its own.
+    """
+    found = list(statements)
+    for number, statement in enumerate(found):
+        if "disable-triggers" not in statement.rules or not statement.transaction:
+            continue
+        for later in found[number + 1 :]:
+            if later.file != statement.file or not later.transaction:
+                break
+            if "enable-triggers" in later.rules and later.locks[:1] == statement.locks[:1]:
+                found[number] = replace(
+                    statement,
+                    effects=tuple(
+                        replace(e, what=What.NOTE, text=e.text + " until they are enabled again, in this "
+                                "transaction: its lock keeps other writers out", cure=())
+                        if e.what is What.UNTRACKED else e
+                        for e in statement.effects
+                    ),
+                )  # fmt: skip
+                break
+    return found
 
 
 def _statement(copy: Copy, step: Step) -> Iterable[Statement]:
@@ -208,6 +236,8 @@ _HANDLERS: dict[str, Callable[[Heard, Node], None]] = {
     "LockStmt": indexes.lock,
     "CommentStmt": names.comment,
     "CreateStatsStmt": names.statistics,
+    "CreatePublicationStmt": names.publication,
+    "AlterPublicationStmt": names.publication,
     "CreateTrigStmt": triggers.create_trigger,
     "CreatePolicyStmt": rule("policy", "table"),
     "AlterPolicyStmt": rule("policy", "table"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pgtv.definitions.parse import Node
 from pgtv.migration import tviews
-from pgtv.migration.heard import Heard, listed
+from pgtv.migration.heard import Heard
 from pgtv.migration.objects import alter_function
 from pgtv.migration.owners import cannot_use, changed_owner, reading_as, superusers
 from pgtv.migration.triggers import rename_trigger
+from pgtv.migration.words import listed
 
 _RELATIONS = ("OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE")
 
@@ -57,7 +58,9 @@ def _column(heard: Heard, oid: int, old: str, new: str) -> None:
         heard.say("tview-columns", oid, tviews=[copy.graph.tviews[oid]])
         return
     column = copy.column(oid, old)
-    if relation.kind == "v":
+    if copy.has_column(oid, old) is False:
+        heard.say("no-such-column", oid, column=old)
+    elif relation.kind == "v":
         heard.say("rename-view-column", oid)
     elif column is not None and copy.users(oid, column):
         heard.say("rename-column/used", oid, tviews=copy.nearest(oid), column=old)
@@ -166,6 +169,14 @@ def statistics(heard: Heard, node: Node) -> None:
         oid = heard.named(item.get("RangeVar", {}))
         if oid is not None:
             heard.say("statistics", oid)
+
+
+def publication(heard: Heard, node: Node) -> None:
+    for item in node.get("pubobjects", []):
+        target = item.get("PublicationObjSpec", {}).get("pubtable", {}).get("relation", {})
+        oid = heard.named(target)
+        if oid is not None:
+            heard.say("publication", oid)
 
 
 def domain(heard: Heard, node: Node) -> None:

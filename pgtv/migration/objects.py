@@ -8,9 +8,10 @@ from pgtv.catalog.model import Function, Tview
 from pgtv.definitions.parse import Node
 from pgtv.definitions.walk import read
 from pgtv.errors import DefinitionError
-from pgtv.migration.heard import Heard, listed
+from pgtv.migration.heard import Heard
 from pgtv.migration.same import columns_of, same_query
 from pgtv.migration.usage import falling
+from pgtv.migration.words import listed
 
 
 def replace_view(heard: Heard, node: Node) -> None:

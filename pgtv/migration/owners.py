@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from pgtv.catalog.model import Tview
 from pgtv.definitions.parse import Node
 from pgtv.migration.copy import Copy
-from pgtv.migration.heard import Heard, listed
+from pgtv.migration.heard import Heard
 from pgtv.migration.model import Mode
 from pgtv.migration.usage import falling
+from pgtv.migration.words import listed
 
 
 def role_of(node: Node | None) -> str | None:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from pgtv.definitions.parse import Node
-from pgtv.migration import recast
-from pgtv.migration.heard import Heard, listed
+from pgtv.migration import columns
+from pgtv.migration.heard import Heard
 from pgtv.migration.model import Mode
 from pgtv.migration.owners import changed_owner, row_security
 from pgtv.migration.triggers import switch
 from pgtv.migration.usage import falling, keys_used, used_by
+from pgtv.migration.words import listed
 
 Handler = Callable[[Heard, int, Node, bool], None]
 
@@ -22,6 +23,8 @@ def alter_table(heard: Heard, oid: int, node: Node) -> None:
     for item in node.get("cmds", []):
         command = item["AlterTableCmd"]
         what = command.get("subtype", "")
+        if columns.amiss(heard, oid, command):
+            continue
         if what in _SIMPLE:
             heard.say(_SIMPLE[what], oid, only=only)
         elif what in _HANDLERS:
@@ -65,87 +68,6 @@ _SIMPLE = {
 }
 
 
-def add_column(heard: Heard, oid: int, command: Node, only: bool) -> None:
-    column = command["def"]["ColumnDef"]
-    name, copy = column["colname"], heard.copy
-    constraints = [c["Constraint"] for c in column.get("constraints", [])]
-    kinds = {c.get("contype") for c in constraints}
-    known = {
-        f.signature.split("(")[0].rsplit(".", 1)[-1]: f.volatility for f in copy.snapshot.functions
-    }
-    default = next(
-        (c.get("raw_expr") for c in constraints if c.get("contype") == "CONSTR_DEFAULT"), None
-    )
-    worst = recast.volatile(default, known) if default else None
-    stored = any(
-        c.get("contype") == "CONSTR_GENERATED" and c.get("generated_kind", "s") == "s"
-        for c in constraints
-    )
-    serial = recast.typed(column.get("typeName", {}))[0] in recast.SERIAL
-    if worst == "volatile" or serial or stored or "CONSTR_IDENTITY" in kinds:
-        heard.say("add-column/rewrite", oid, only=only)
-    elif worst:
-        heard.say("add-column/maybe-rewrite", oid, only=only, other=f"{worst[1:]}()")
-    else:
-        heard.say("add-column", oid, only=only)
-    if kinds & {"CONSTR_UNIQUE", "CONSTR_PRIMARY"}:
-        heard.say("add-column/index", oid, only=only)
-    for constraint in constraints:
-        if constraint.get("contype") == "CONSTR_FOREIGN":
-            heard.say("add-column/references", oid, only=only, others=_referred(heard, constraint))
-    heard.then.append(lambda: copy.added.setdefault(oid, set()).add(name))
-
-
-def _referred(heard: Heard, constraint: Node) -> list[int]:
-    target = constraint.get("pktable", {})
-    found = heard.copy.find(target.get("schemaname"), target.get("relname", ""))
-    return [found] if found is not None and found >= 0 else []
-
-
-def drop_column(heard: Heard, oid: int, command: Node, only: bool) -> None:
-    name, copy = command.get("name", ""), heard.copy
-    column = copy.column(oid, name)
-    if column is not None and copy.relation(oid).partition_of is not None:
-        heard.say("drop-column/inherited", oid, column=name)
-        return
-    users = copy.users(oid, column) if column is not None else []
-    if not users:
-        heard.say("drop-column", oid, only=only)
-        return
-    tviews, uses = used_by(copy, oid, column, users)
-    if command.get("behavior") != "DROP_CASCADE":
-        heard.say("drop-column/used", oid, tviews=tviews, column=name, uses=uses)
-        return
-    heard.say("drop-column/cascade", oid, only=only, column=name, tviews=falling(heard, users))
-
-
-def alter_type(heard: Heard, oid: int, command: Node, only: bool) -> None:
-    name, copy = command.get("name", ""), heard.copy
-    column = copy.column(oid, name)
-    users = copy.users(oid, column) if column is not None else []
-    if users:
-        tviews, uses = used_by(copy, oid, column, users)
-        heard.say("alter-type/used", oid, tviews=tviews, column=name, uses=uses)
-        return
-    definition = command["def"]["ColumnDef"]
-    old = next((c.type for c in copy.relation(oid).columns if c.name == column), None)
-    new = recast.typed(definition.get("typeName", {}))
-    rewrites = recast.rewrites(
-        recast.of_catalog(old) if old else None, new, definition.get("raw_default")
-    )
-    rule = {True: "alter-type/rewrite", False: "alter-type", None: "alter-type/maybe-rewrite"}[
-        rewrites
-    ]
-    heard.say(rule, oid, only=only, column=name, other=new[0])
-
-
-def set_not_null(heard: Heard, oid: int, command: Node, only: bool) -> None:
-    column = heard.copy.column(oid, command.get("name", ""))
-    already = any(c.name == column and c.not_null for c in heard.copy.relation(oid).columns)
-    heard.say("set-not-null/already" if already else "set-not-null", oid, only=only,
-              column=command.get("name", ""))  # fmt: skip
-
-
 def add_constraint(heard: Heard, oid: int, command: Node, only: bool) -> None:
     constraint = command["def"]["Constraint"]
     kind = constraint.get("contype")
@@ -156,12 +78,14 @@ def add_constraint(heard: Heard, oid: int, command: Node, only: bool) -> None:
             heard.say("add-foreign-key/partitioned", oid)
             return
         rule = "add-foreign-key/not-valid" if unchecked else "add-foreign-key"
-        heard.say(rule, oid, only=only, others=_referred(heard, constraint))
+        heard.say(rule, oid, only=only, others=columns.referred(heard, constraint))
     elif kind in ("CONSTR_UNIQUE", "CONSTR_PRIMARY", "CONSTR_EXCLUSION"):
         if "indexname" in constraint:
             heard.say("add-unique/using-index", oid, only=only)
         elif heard.copy.major < 18 and heard.copy.relation(oid).kind == "p":
             heard.say("add-unique/partitioned", oid, only=only)
+            for part in heard.copy.parts(oid):
+                heard.lock(part, Mode.SHARE)
         else:
             heard.say("add-unique", oid, only=only)
     else:
@@ -276,10 +200,10 @@ def _inherit(heard: Heard, oid: int, command: Node, _: bool) -> None:
 
 
 _HANDLERS: dict[str, Any] = {
-    "AT_AddColumn": add_column,
-    "AT_DropColumn": drop_column,
-    "AT_AlterColumnType": alter_type,
-    "AT_SetNotNull": set_not_null,
+    "AT_AddColumn": columns.add_column,
+    "AT_DropColumn": columns.drop_column,
+    "AT_AlterColumnType": columns.alter_type,
+    "AT_SetNotNull": columns.set_not_null,
     "AT_AddConstraint": add_constraint,
     "AT_DropConstraint": drop_constraint,
     "AT_SetLogged": set_logged,

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from pgtv.catalog.model import Index, Tview
 from pgtv.migration.copy import Copy
-from pgtv.migration.heard import Heard, listed
+from pgtv.migration.heard import Heard
 from pgtv.migration.model import Mode
+from pgtv.migration.words import listed
 
 
 def used_by(

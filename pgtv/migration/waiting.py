@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterable, Iterator, Mapping
 
+from pgtv.migration.copy import Copy
 from pgtv.migration.model import Effect, Mode, What
-
-if TYPE_CHECKING:
-    from pgtv.migration.heard import Heard
+from pgtv.migration.words import listed, readable
 
 PAGE = 8192  # bytes; relpages counts these in every usual build
 
 
-def waiting(heard: Heard) -> Iterator[Effect]:
+def waiting(
+    copy: Copy, locks: Mapping[int, Mode], rewrites: Container[int], scans: Container[int]
+) -> Iterator[Effect]:
     """Locks that stop writers, and files that are written anew.
 
     A lock that is held for an instant is a warning while lock_timeout is not set: it waits behind the
     longest open transaction, and everybody else behind it.
     """
-    copy = heard.copy
-    from pgtv.migration.heard import listed
-
     for mode in (Mode.ACCESS_EXCLUSIVE, Mode.EXCLUSIVE, Mode.SHARE_ROW_EXCLUSIVE, Mode.SHARE):
-        oids = [o for o, m in heard.locks.items() if m is mode and copy.relation(o).kind != "v"]
+        oids = [o for o, m in locks.items() if m is mode and copy.relation(o).kind != "v"]
         if not oids:
             continue
         tables = listed(copy.label(o) for o in oids)
@@ -32,15 +29,15 @@ def waiting(heard: Heard) -> Iterator[Effect]:
             if t is not None
         ))  # fmt: skip
         who = "readers and writers" if mode.stops_readers else "writers"
-        held = [o for o in oids if o in heard.rewritten or o in heard.scanned]
+        held = [o for o in oids if o in rewrites or o in scans]
         text = f"{mode} on {tables}: {who} of it wait"
         if tviews:
             text += f" (TVIEWs: {listed(tviews)})"
-        rewritten = [o for o in held if o in heard.rewritten]
+        rewritten = [o for o in held if o in rewrites]
         if rewritten:
-            text += f" while {size(heard, rewritten)} are written anew"
+            text += f" while {size(copy, rewritten)} are written anew"
         elif held:
-            text += f" while {size(heard, held)} are read"
+            text += f" while {size(copy, held)} are read"
         elif copy.timeout or copy.local_timeout:
             text += ", for an instant; lock_timeout is set"
         else:
@@ -51,17 +48,9 @@ def waiting(heard: Heard) -> Iterator[Effect]:
         yield Effect(what, text, tviews)
 
 
-def size(heard: Heard, oids: list[int]) -> str:
+def size(copy: Copy, oids: Iterable[int]) -> str:
     """`about 1.2 GB`, by what the planner knows of the tables' files."""
-    pages = [heard.copy.relation(o).relpages for o in oids]
+    pages = [copy.relation(o).relpages for o in oids]
     if any(p <= 0 for p in pages) and not sum(p for p in pages if p > 0):
         return "all their rows (how many is not known: never analyzed)"
     return f"about {readable(sum(max(p, 0) for p in pages) * PAGE)}"
-
-
-def readable(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1024 or unit == "GB":
-            break
-        count /= 1024
-    return f"{count:,.0f} {unit}" if count >= 10 or unit == "bytes" else f"{count:,.1f} {unit}"

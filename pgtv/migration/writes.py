@@ -41,8 +41,9 @@ def write(heard: Heard, kind: str, node: Node) -> None:
         _own(heard, oid)
         return
     whole = kind in ("UpdateStmt", "DeleteStmt") and "whereClause" not in node
+    few = kind == "InsertStmt" and "valuesLists" in node.get("selectStmt", {}).get("SelectStmt", {})
     columns = _set_columns(heard, oid, node) if kind == "UpdateStmt" else None
-    _base(heard, oid, whole, columns)
+    _base(heard, oid, whole, few, columns)
 
 
 def _set_columns(heard: Heard, oid: int, node: Node) -> list[str]:
@@ -64,7 +65,7 @@ def _own(heard: Heard, oid: int) -> None:
     heard.upto.update(dict.fromkeys(t.label for t in copy.affected(oid)))
 
 
-def _base(heard: Heard, oid: int, whole: bool, columns: list[str] | None) -> None:
+def _base(heard: Heard, oid: int, whole: bool, few: bool, columns: list[str] | None) -> None:
     copy = heard.copy
     targets = [oid, *copy.parts(oid)]
     for part in targets[1:]:
@@ -83,14 +84,21 @@ def _base(heard: Heard, oid: int, whole: bool, columns: list[str] | None) -> Non
     if untold:
         heard.say("write/stale", oid, tviews=untold)
         return
-    counts = [r.rows or 0 for r in reached.values()]
+    total = sum(r.rows or 0 for r in reached.values())
+    each = sum(r.per_row or 0 for r in reached.values())
     limit = _limit(heard)
-    near = [rows(copy.snapshot, t.table_oid) or 0 for t in nearest if t.table_oid in reached]
+    near: list[int] = [
+        rows(copy.snapshot, t.table_oid) or 0 for t in nearest if t.table_oid in reached
+    ]
     tviews = [r.tview for r in reached.values()]
     if whole and near and max(near) >= limit:
-        heard.say("write/too-many", oid, tviews=tviews, rows=f"{sum(counts):,}", other=f"{limit:,}")
-    elif whole and sum(counts) >= limit * SHARE_OF_QUEUE:
-        heard.say("write/many", oid, tviews=tviews, rows=f"{sum(counts):,}")
+        heard.say("write/too-many", oid, tviews=tviews, rows=f"{total:,}", other=f"{limit:,}")
+    elif whole and total >= limit * SHARE_OF_QUEUE:
+        heard.say("write/many", oid, tviews=tviews, rows=f"{total:,}")
+    elif whole and total:
+        heard.say("write/whole", oid, tviews=tviews, rows=f"{total:,}")
+    elif each and not few:
+        heard.say("write/each", oid, tviews=tviews, rows=f"{each:,}")
     else:
         heard.say("write", oid)
 

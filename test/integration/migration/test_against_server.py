@@ -17,6 +17,7 @@ from pgtv.catalog.model import Snapshot
 from pgtv.lint.source import Source
 from pgtv.migration.judge import judge
 from pgtv.migration.model import Migration, Mode, What
+from pgtv.migration.rules import RULES
 
 LOCKS = """
 SELECT relation::int8, mode FROM pg_locks
@@ -38,6 +39,15 @@ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname ~ '^(tb_|p2
   AND a.attname !~ '^(pk|fk)_|^id$' AND a.attgenerated = ''
 ORDER BY c.oid, a.attnum
 """
+
+
+RAN: set[Case] = set()
+MET: set[str] = set()
+# Rules of what no server can confirm: they say that something is not known, or lasts beyond a database.
+UNSEEN = {r.id for r in RULES.values() if r.what is What.UNKNOWN} | {
+    "replication-role/lasting", "setting/lasting", "down-part", "suspend", "reregister",
+    "write/many", "alter-other",
+}  # fmt: skip
 
 
 @dataclass
@@ -203,7 +213,11 @@ def held(snapshot: Snapshot, seen: Seen, said: Said) -> None:
 
 
 def judged(snapshot: Snapshot, case: Case) -> Migration:
-    return judge([Source("m.sql", case.sql + ";\n")], snapshot, "", single=not case.autocommit)
+    """What is said of a case, noted in MET."""
+    made = judge([Source("m.sql", case.sql + ";\n")], snapshot, "", single=not case.autocommit)
+    RAN.add(case)
+    MET.update(r for s in made.statements for r in s.rules)
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -241,3 +255,10 @@ def test_as_said_after_a_setup(shop: Database, case: Case) -> None:
     with shop.connect() as connection:
         seen = run(connection, case, case.autocommit)
     held(snapshot, seen, Said(snapshot, judged(snapshot, case)))
+
+
+def test_every_rule_was_met() -> None:
+    """Last in the file: after all cases have run."""
+    if len(RAN) < len(CASES):
+        pytest.skip("not all cases were run")
+    assert RULES.keys() - MET - UNSEEN == set()

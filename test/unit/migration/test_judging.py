@@ -48,6 +48,8 @@ def test_every_rule_can_be_put_into_words() -> None:
         ("ALTER TABLE tb_customer RENAME TO tb_client; ALTER TABLE tb_customer DROP email",
          ["rename-table"]),
         ("ALTER TABLE tb_customer ADD x int; ALTER TABLE tb_customer DROP x", ["add-column", "drop-column"]),
+        ("ALTER TABLE tb_customer ADD x int, ALTER x SET DEFAULT 1", ["add-column", "column-default"]),
+        ("ALTER TABLE tb_customer ALTER x SET DEFAULT 1", ["no-such-column"]),
         ("ALTER TABLE tb_customer DROP email CASCADE; ALTER TABLE tb_customer DROP name",
          ["drop-column/cascade", "drop-column"]),
         ("DROP VIEW v_open CASCADE; ALTER TABLE tb_order DROP status", ["drop-view/cascade", "drop-column"]),
@@ -64,12 +66,12 @@ def test_every_rule_can_be_put_into_words() -> None:
         ("SET search_path = other; ALTER TABLE tb_customer DROP email", []),
         ("SELECT set_config('search_path', '', false); ALTER TABLE tb_customer DROP email", []),
         ("ALTER TABLE tb_customer DISABLE TRIGGER USER; ALTER TABLE tb_customer ENABLE TRIGGER ALL;"
-         " UPDATE tb_customer SET name = ''", ["disable-triggers", "enable-triggers", "write"]),
+         " UPDATE tb_customer SET name = ''", ["disable-triggers", "enable-triggers", "write/whole"]),
         ("ALTER TABLE tb_order DISABLE TRIGGER trg_tview_flush_order",  ["disable-trigger"]),
         ("ALTER TABLE tb_customer DISABLE TRIGGER trg_tview_flush_customer", ["disable-flush"]),
         ("SET session_replication_role = replica; UPDATE tb_customer SET name = '';"
          " RESET session_replication_role; UPDATE tb_customer SET name = ''",
-         ["replication-role", "write/stale", "write"]),
+         ["replication-role", "write/stale", "write/whole"]),
         ("SELECT do_all()", ["calls"]),
         ("SELECT now(), setval('s', 1)", []),
         ("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT mine() FROM tb_order",
@@ -139,11 +141,21 @@ def test_exit_codes(text: str, exit_code: Exit) -> None:
 
 def test_writes_are_counted_against_the_queue() -> None:
     update = "UPDATE tb_customer SET name = ''"
-    assert rules(update, rows=1000) == ["write"]
+    assert rules(update, rows=1000) == ["write/whole"]
     assert rules(update, rows=200_000) == ["write/many"]
     assert rules(update, rows=1_000_000) == ["write/too-many"]
-    assert rules(update + " WHERE pk_customer = 1", rows=1_000_000) == ["write"]
+    assert rules(update + " WHERE pk_customer = 1", rows=1_000_000) == ["write/each"]
+    assert rules("INSERT INTO tb_customer (name) VALUES ('x')", rows=1_000_000) == ["write"]
     assert rules("UPDATE tb_customer SET note = ''", rows=1_000_000) == ["write"]
+
+
+def test_triggers_that_are_off_within_one_transaction_miss_nothing_of_others() -> None:
+    text = "ALTER TABLE tb_customer DISABLE TRIGGER USER; {} ALTER TABLE tb_customer ENABLE TRIGGER USER;"
+    assert "untracked" in whats(text.format(""))
+    assert "untracked" not in whats(f"BEGIN; {text.format('')} COMMIT;")
+    assert "untracked" in whats(f"BEGIN; {text.format('COMMIT; BEGIN;')} COMMIT;")
+    update = "UPDATE tb_customer SET name = '';"
+    assert "leaves stale" in whats(f"BEGIN; {text.format(update)} COMMIT;")
 
 
 def test_the_safer_order() -> None:
