@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from pgtv.cli.options import output_option, width, write_output
+from pgtv.session import Target
 
 
 @click.group()
@@ -24,7 +25,7 @@ def stop_as_by_interrupt(*_: object) -> None:
 
 
 @rehearse.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.option(
     "--to", type=click.IntRange(16, 99), multiple=True, metavar="MAJOR",
     help="PostgreSQL major to upgrade to; repeated, one after the other.",
@@ -50,25 +51,36 @@ def stop_as_by_interrupt(*_: object) -> None:
     help="What pg_dumpall --roles-only wrote; else a dump's roles are made as plain ones.",
 )  # fmt: skip
 @click.option(
-    "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
-    help="How to print it.",
+    "-U", "--username", "superuser", default="postgres", show_default=True, metavar="ROLE",
+    help="A superuser that a base backup has.",
+)  # fmt: skip
+@click.option(
+    "--temp", type=click.Path(file_okay=False, path_type=Path), default=Path("/tmp"),  # noqa: S108
+    show_default=True, metavar="DIR", help="Where throwaway servers have their data; a short path.",
+)  # fmt: skip
+@click.option(
+    "--format", "fmt", type=click.Choice(["human", "json", "html"]), default="human",
+    show_default=True, help="How to print it.",
 )  # fmt: skip
 @output_option
 def upgrade(
-    source: Path,
+    source: str,
     to: tuple[int, ...],
     release: str | None,
     old_bindir: Path | None,
     new_bindirs: tuple[Path, ...],
     mode: str,
     roles: Path | None,
+    superuser: str,
+    temp: Path,
     fmt: str,
     output: Path | None,
 ) -> int:
-    """Rehearse an upgrade from SOURCE, a dump or a base backup.
+    """Rehearse an upgrade from SOURCE: a dump, a base backup, or 'dbname=…' of a running server.
 
     Restores it, detaches, runs pg_upgrade (--check first), attaches, verifies against before, all on
-    servers of its own, and says how long each phase took.
+    servers of its own, and says how long each phase took. A running database is dumped for it, which
+    only reads.
 
     Exit codes: 0 it works and everything is as before, 1 something is other than before, 2 it does
     not work, 3 it could not be tried.
@@ -84,14 +96,25 @@ def upgrade(
     signal.signal(signal.SIGTERM, stop_as_by_interrupt)  # servers are removed as after Ctrl-C
     done = rehearse(
         Wish(
-            source.absolute(), to, release, mode, roles and roles.absolute(),
+            _source(source), to, release, mode, roles and roles.absolute(),
             old_bindir and old_bindir.absolute().parent,
-            tuple(d.absolute().parent for d in new_bindirs),
+            tuple(d.absolute().parent for d in new_bindirs), temp, superuser,
         )
     )  # fmt: skip
-    text = rehearsals.document(done) if fmt == "json" else rehearsals.human(done, width())
+    if fmt == "human":
+        text = rehearsals.human(done, width())
+    else:
+        text = rehearsals.document(done) if fmt == "json" else rehearsals.html(done)
     write_output(text, output)
     return done.exit
+
+
+def _source(text: str) -> Path | Target:
+    """A path, unless it reads as libpq's connection strings do and no such file is there."""
+    path = Path(text)
+    if path.exists() or not ("=" in text or "://" in text):
+        return path.absolute()
+    return Target(text)
 
 
 from pgtv.cli import rehearse_restore  # noqa: E402, F401  (registers itself)

@@ -12,8 +12,8 @@ from pgtv.catalog import codec, dialects
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server
-from pgtv.errors import ClusterError, Exit
-from pgtv.lifecycle import rehearsal_verify
+from pgtv.errors import ClusterError, Exit, UsageError
+from pgtv.lifecycle import rehearsal_verify, upgrade_died, upgrade_log
 from pgtv.lifecycle.rehearsal import Clock, Running
 from pgtv.lifecycle.rehearsal_server import SETTINGS, databases, extension_version, look, pgtv
 from pgtv.lifecycle.verdict import Point
@@ -42,7 +42,7 @@ def major(clock: Clock, old: Server, new: Path, folder: Path, mode: str = "copy"
         for name in names:
             before = ("--snapshot", str(folder / f"{to}-{name}.json"))
             _do(old, name, phase, folder, "upgrade", "detach", *before, "--apply")
-    made = Server(new, SETTINGS, old.superuser)
+    made = Server(new, SETTINGS, old.superuser, within=old.within)
     try:
         with clock.phase("initdb") as phase:
             options = _alike(old)
@@ -138,9 +138,16 @@ def _pg_upgrade(old: Server, new: Server, *options: str) -> None:
         new.program(
             "pg_upgrade", "-b", str(old.binaries / "bin"), "-B", str(new.binaries / "bin"),
             "-d", str(old.data), "-D", str(new.data), "-s", str(new.root), "-U", old.superuser,
-            *options, timeout=ENOUGH,
+            *options, timeout=ENOUGH, env=new.env() | {"PGCTLTIMEOUT": str(int(ENOUGH))},
         )  # fmt: skip
     except ClusterError as e:
-        logs = sorted(new.data.glob("pg_upgrade_output.d/*/log/*.log"))
-        said = [x for f in logs for x in f.read_text(errors="replace").splitlines() if "ERROR" in x]
-        raise ClusterError((said or [e.message])[0]) from None
+        raise ClusterError(_why(new) or e.message) from None
+
+
+def _why(new: Server) -> str | None:
+    """What the logs tell of a pg_upgrade that died: the causes, not what to do with two clusters."""
+    try:
+        found = upgrade_died.judge(upgrade_log.read(new.data), "")
+    except UsageError:
+        return None
+    return " ".join(" ".join((p.text, *p.objects[:1])) for p in found.points[1:]) or None

@@ -1,40 +1,31 @@
-"""Throwaway servers made of a dump or a base backup, as far as production as data goes.
-
-Settings that decide about speed are PostgreSQL's own, so that what is measured says something; those
-that reach out (archiving, replication, subscriptions) are off, and nobody but the caller can connect.
-"""
+"""Throwaway servers made of a dump or a base backup, and what is asked of them in a rehearsal."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
-import re
-import shlex
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgtv.catalog import dialects
 from pgtv.catalog.collect import collect
 from pgtv.catalog.dialects.base import EXTENSION, ident
 from pgtv.catalog.model import Snapshot
+from pgtv.cluster import binaries
 from pgtv.cluster.server import Server
 from pgtv.errors import ClusterError, UsageError
-from pgtv.lifecycle import archive_program, dump_contents, preflight_dump
+from pgtv.lifecycle import (
+    preflight_dump,
+    restore_load,
+    restore_place,
+    restore_roles,
+    restore_server,
+)
+from pgtv.lifecycle.restore_backup import Backup
 from pgtv.session import connect
 
-DATABASE = "restored"  # what a dump is restored into
-SETTINGS: Mapping[str, str] = {
-    "shared_preload_libraries": EXTENSION,
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-    "archive_mode": "off",
-    "max_logical_replication_workers": "0",  # a subscription would take its publisher's changes
-    "max_prepared_transactions": "1000",  # a base backup may hold some
-    "max_locks_per_transaction": "256",
-}
+# durable, so that what is measured says something; a subscription would take its publisher's changes
+SETTINGS = restore_server.settings((EXTENSION,), {"max_logical_replication_workers": "0"})
 
 
 @dataclass(frozen=True)
@@ -87,101 +78,102 @@ def pgtv(server: Server, database: str, *args: str) -> Said:
     return Said(code, said.getvalue())
 
 
-def shell(server: Server, line: str, database: str = "postgres", timeout: float = 86400) -> str:
-    """A line for the shell, as the caller and not as the server's user: files may be the caller's.
-
-    Raises ClusterError with what it said where it fails.
-    """
-    done = subprocess.run(
-        ["/bin/sh", "-c", f"set -e\n{line}"], env=server.env(database), stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, errors="replace", timeout=timeout, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        said = [x for x in (done.stderr or done.stdout).splitlines() if x.strip()]
-        errors = [x for x in said if "error" in x.lower()] or said
-        raise ClusterError("; ".join(errors[:3]) or f"exit code {done.returncode}: {line}")
-    return done.stdout
-
-
-def dumped_major(file: Path) -> int:
-    """The major release that a dump was taken from. Raises UsageError where it does not tell."""
-    told = re.match(r"\d+", dump_contents.read(file).dumped_from or "")
-    if told is None:
-        raise UsageError(f"{file} does not tell the release that it was taken from")
-    return int(told.group())
-
-
-def from_dump(
-    binaries: Path, file: Path, roles: Path | None = None, settings: Mapping[str, str] | None = None
+def restored(
+    backup: Backup, folder: Path, temp: Path, roles: Path | None = None, superuser: str = "postgres"
 ) -> tuple[Server, tuple[str, ...]]:
-    """A running server with the dump in database `restored`, and the lines that restored it.
+    """A running server with what the backup holds, and the lines that restore it.
 
-    roles: what `pg_dumpall --roles-only` wrote. Without it, roles that the dump names are made as
-    plain ones that may not log in. Raises UsageError for what is no dump, ClusterError where it does
+    folder: of the binaries. temp: where the server's folder is made. roles: what pg_dumpall wrote of
+    them; without it, a dump's roles are plain ones that may not log in. Raises PgtvError where it does
     not restore; nothing is left behind then.
     """
-    lines = preflight_dump.judge(dump_contents.read(file), str(file), None, None, DATABASE).commands
-    server = Server(binaries, {**SETTINGS, **(settings or {})})
+    server = Server(
+        folder, SETTINGS, superuser if not backup.is_dump else "postgres", within=str(temp)
+    )
     try:
-        server.init().start()
-        if roles:
-            # what is there already (the superuser) fails, and psql goes on
-            shell(server, f"psql -X -q -f {shlex.quote(str(roles))}")
-        _make(server, roles_named(file))
-        shell(server, "\n".join(lines))
+        if backup.is_dump:
+            return server, _of_dump(server, backup, roles)
+        restore_place.unpack(backup, server)
+        found = restore_place.control(server)
+        if why := restore_place.unsafe(backup, found):
+            raise UsageError(why, "take base backups with pg_basebackup or a backup tool")
+        restore_place.disconnect(server, found, server.settings)
+        try:
+            restore_server.start(server, _unheard)
+        except ClusterError as e:
+            if e.hint:
+                raise
+            raise ClusterError(restore_server.why_not(server.log_text())) from None
+        _match(server)
+        _refill(server)
     except BaseException:
         server.destroy()
         raise
-    return server, lines
+    return server, ()
 
 
-def _make(server: Server, names: Iterable[str]) -> None:
+def _unheard(progress: str) -> None:
+    """Phases are told once they have ended."""
+
+
+def _of_dump(server: Server, backup: Backup, roles: Path | None) -> tuple[str, ...]:
+    assert backup.contents is not None
+    verdict = preflight_dump.judge(
+        backup.contents, str(backup.path), database=restore_load.DATABASE
+    )
+    server.init().start()
+    make_roles(server, backup, roles)
+    restore_load.create(backup, server)
+    breaks = any(p.id == "catalog-fails" for p in verdict.points)
+    loaded = restore_load.load(backup, server, breaks=breaks, jobs=1)
+    if loaded.error:
+        raise ClusterError(loaded.error)
+    return verdict.commands
+
+
+def make_roles(
+    server: Server, backup: Backup, given: Path | None, superusers: frozenset[str] = frozenset()
+) -> list[str]:
+    """Roles and tablespaces that a dump names, as `given` (pg_dumpall's) has them.
+
+    What it lacks is made up and told: roles that may not log in, superusers where named so.
+    Raises UsageError where `given` cannot be read.
+    """
+    if given:
+        try:
+            lines = given.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as e:
+            raise UsageError(f"cannot read {given}: {e}") from None
+        text = "\n".join(restore_roles.safe_globals(lines))
+        # the superuser is there already, which is an error to it
+        server.program("psql", "-X", "-q", "-f", "-", input=text)
+    needed = restore_load.needed(backup, server)
     with server.connect() as connection:
         there = {r[0] for r in connection.execute("SELECT rolname::text FROM pg_catalog.pg_roles")}
-        for name in names:
-            if name not in there:
-                connection.execute(f"CREATE ROLE {ident(name)}".encode())
+        lacking = [r for r in needed.roles if r not in there]
+        for role in lacking:
+            power = " SUPERUSER" if role in superusers else ""
+            connection.execute(f"CREATE ROLE {ident(role)} NOLOGIN{power}".encode())
+        connection.execute("SET allow_in_place_tablespaces = on")
+        for space in needed.tablespaces:
+            connection.execute(f"CREATE TABLESPACE {ident(space)} LOCATION ''".encode())
+    return lacking
 
 
-_NAME = r'("(?:[^"]|"")+"|[a-z_][\w$]*)'
-_ROLES = (
-    re.compile(rf"OWNER TO {_NAME};$"),
-    re.compile(rf"^(?:GRANT|ALTER DEFAULT PRIVILEGES) .* TO {_NAME}(?: WITH GRANT OPTION)?;$"),
-    re.compile(rf"^REVOKE .* FROM {_NAME};$"),
-    re.compile(rf"^ALTER DEFAULT PRIVILEGES FOR ROLE {_NAME} "),
-    re.compile(rf"^SET SESSION AUTHORIZATION {_NAME};$"),
-    re.compile(rf"^CREATE POLICY .* TO ({_NAME}(?:, {_NAME})*)(?: USING| WITH|;)"),
-)
-_NO_ROLES = frozenset({"PUBLIC", "public", "CURRENT_USER", "SESSION_USER", "DEFAULT"})
+def _match(server: Server) -> None:
+    """Go on with the library of the release that the copy has, where that is here."""
+    releases = {extension_version(server, name) for name in databases(server)}
+    for release in releases - {None}:
+        found = binaries.real(server.major, str(release))
+        if found and found != server.binaries and len(releases) == 1:
+            server.stop()
+            server.binaries = found
+            server.start()
 
 
-def roles_named(file: Path) -> list[str]:
-    """Roles that have to exist before the dump can be restored as it was."""
-    if archive_program.form(file).startswith("plain"):
-        with file.open("rb") as raw:
-            packed = raw.peek(2)[:2] == b"\x1f\x8b"
-            source = gzip.GzipFile(fileobj=raw) if packed else raw
-            return sorted(set(_roles(_schema(x.decode(errors="replace") for x in source))))
-    lines = archive_program.run(archive_program.find(), "-s", "-f", "-", str(file))
-    return sorted(set(_roles(lines)))
-
-
-def _schema(lines: Iterable[str]) -> Iterator[str]:
-    """A plain dump without the rows of its tables."""
-    rows = iter(lines)
-    for line in rows:
-        yield line.rstrip("\r\n")
-        if line.startswith("COPY ") and line.rstrip().endswith(" FROM stdin;"):
-            for row in rows:
-                if row.rstrip("\r\n") == "\\.":
-                    break
-
-
-def _roles(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        for pattern in _ROLES:
-            if found := pattern.search(line):
-                for text in re.findall(_NAME, found[1]):
-                    name = text[1:-1].replace('""', '"') if text.startswith('"') else text
-                    if name not in _NO_ROLES:
-                        yield name
+def _refill(server: Server) -> None:
+    """UNLOGGED TVIEWs are empty in a base backup; the extension fills them when asked."""
+    for name in databases(server):
+        snapshot = look(server, name)
+        if any(t.valid is False for t in snapshot.tviews):
+            server.psql(dialects.named(snapshot.extension.generation).rebuild_empty(), name)

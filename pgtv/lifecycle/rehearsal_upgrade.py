@@ -1,7 +1,8 @@
-"""An upgrade rehearsed from end to end: on servers made of a dump or a base backup, and thrown away."""
+"""An upgrade rehearsed from end to end, on servers made of a dump or base backup and thrown away."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server
 from pgtv.errors import Exit, NotPossible, PgtvError, UsageError
-from pgtv.lifecycle import rehearsal_backup, rehearsal_hops, rehearsal_server
+from pgtv.lifecycle import rehearsal_hops, rehearsal_live, rehearsal_server, restore_server
 from pgtv.lifecycle.rehearsal import Clock, Rehearsal, failed
+from pgtv.lifecycle.restore_backup import Backup, look_at
 from pgtv.lifecycle.verdict import Point
+from pgtv.session import Target
 
 _OUTCOME = {
     Exit.HEALTHY: "the upgrade works: everything is as before, and rows are equal",
@@ -26,56 +29,77 @@ _INSTALL = "install the extension for that release, or name its folder: --old-bi
 
 @dataclass(frozen=True)
 class Wish:
-    """What to rehearse. to: majors, one after the other. release: of the extension, in place, first.
+    """What to rehearse: a dump or base backup at a path, or a running database, which is dumped.
 
-    old, new: folders with bin/ for the first server and for the majors named, by major.
+    to: majors, one after the other. release: of the extension, in place, before them. old, new: folders
+    with bin/ for the first server and for the majors named. temp: where servers are made.
     """
 
-    source: Path
+    source: Path | Target
     to: tuple[int, ...]
     release: str | None = None
     mode: str = "copy"
     roles: Path | None = None
     old: Path | None = None
     new: tuple[Path, ...] = ()
+    temp: Path = Path("/tmp")  # noqa: S108
+    superuser: str = "postgres"
 
 
 def rehearse(wish: Wish) -> Rehearsal:
     """Do it all, and tell. A phase that fails makes the verdict; it is no error.
 
-    Raises UsageError for a source that is none, NotPossible where binaries are missing.
+    Raises UsageError for a source that is none, NotPossible where binaries or room are missing.
     """
-    backup = rehearsal_backup.is_backup(wish.source)
-    first = (
-        rehearsal_backup.backup_major(wish.source) if backup
-        else rehearsal_server.dumped_major(wish.source)
-    )  # fmt: skip
-    old = wish.old or _found(first)
+    if not wish.temp.is_dir():
+        raise UsageError(f"there is no folder {wish.temp}")
+    clock = Clock()
+    with tempfile.TemporaryDirectory(prefix="pgtv-rehearsal-", dir=wish.temp) as name:
+        folder = Path(name)
+        roles, old = wish.roles, wish.old
+        if isinstance(wish.source, Target):
+            with clock.phase("dump") as phase:
+                phase.commands.append("pg_dump -Fc; pg_dumpall --roles-only --no-role-passwords")
+                dumped = rehearsal_live.dump(wish.source, folder, wish.old)
+            backup, roles, old = look_at(dumped.file), roles or dumped.roles, dumped.binaries
+            subject = "a dump of the running database"
+        else:
+            backup, subject = look_at(wish.source), str(wish.source)
+        return _rehearse(wish, backup, subject, roles, old, folder, clock)
+
+
+def _rehearse(
+    wish: Wish, backup: Backup, subject: str, roles: Path | None, old: Path | None, folder: Path,
+    clock: Clock,
+) -> Rehearsal:  # fmt: skip
+    old = old or restore_server.choose(backup, None, None)
+    first = binaries.version(old)
+    if backup.major not in (None, first):
+        raise NotPossible(f"no PostgreSQL {backup.major} with {EXTENSION} is here", _INSTALL)
     targets = [_target(wish.new, major) for major in _rising(first, wish.to)]
     released = _release(first, wish.release) if wish.release else None
-    clock, points = Clock(), list[Point]()
-    facts = {"from": f"PostgreSQL {first}", "mode": f"--{wish.mode}"}
+    _room(wish, backup)
+    points: list[Point] = []
+    facts = {"from": f"PostgreSQL {first}, {backup.kind}"}
+    if targets:
+        facts["mode"] = f"--{wish.mode}"
     server: Server | None = None
     try:
-        with tempfile.TemporaryDirectory(prefix="pgtv-rehearsal-") as folder:
-            with clock.phase("restore") as phase:
-                if backup:
-                    server = rehearsal_backup.from_backup(old, wish.source)
-                else:
-                    server, lines = rehearsal_server.from_dump(old, wish.source, wish.roles)
-                    phase.commands.extend(lines)
-            names = rehearsal_server.databases(server)
-            if not names:
-                raise UsageError(f"{wish.source} holds no database with {EXTENSION}")
-            facts["databases"] = ", ".join(names)
-            if released:
-                done = rehearsal_hops.release(clock, server, released, Path(folder))
-                points += done.points
-            for target in targets:
-                done = rehearsal_hops.major(clock, server, target, Path(folder), wish.mode)
-                points += done.points
-                server.destroy()
-                server = done.server
+        with clock.phase("restore") as phase:
+            server, lines = rehearsal_server.restored(backup, old, wish.temp, roles, wish.superuser)
+            phase.commands.extend(lines)
+        names = rehearsal_server.databases(server)
+        if not names:
+            raise UsageError(f"{subject} holds no database with {EXTENSION}")
+        facts["databases"] = ", ".join(names)
+        if released:
+            done = rehearsal_hops.release(clock, server, released, folder)
+            points += done.points
+        for target in targets:
+            done = rehearsal_hops.major(clock, server, target, folder, wish.mode)
+            points += done.points
+            server.destroy()
+            server = done.server
     except (UsageError, NotPossible):
         raise
     except PgtvError:
@@ -83,22 +107,35 @@ def rehearse(wish: Wish) -> Rehearsal:
     finally:
         if server:
             server.destroy()
-    facts |= _measured(clock)
-    verdict = Rehearsal(
-        "upgrade", str(wish.source), "", clock.at, tuple(clock.phases), tuple(points)
-    )
+    facts |= _measured(clock, bool(targets))
+    verdict = Rehearsal("upgrade", subject, "", clock.at, tuple(clock.phases), tuple(points))
     return Rehearsal(
-        "upgrade", str(wish.source), _OUTCOME[verdict.exit], clock.at, tuple(clock.phases),
-        tuple(points), facts, clock.elapsed,
+        "upgrade", subject, _OUTCOME[verdict.exit], clock.at, tuple(clock.phases), tuple(points),
+        facts, clock.elapsed,
     )  # fmt: skip
 
 
-def _measured(clock: Clock) -> dict[str, str]:
-    down = clock.seconds("pg_upgrade --check", "pg_upgrade", "initdb", "start")
+def _room(wish: Wish, backup: Backup) -> None:
+    """The backup itself and, with --copy, the whole cluster once more."""
+    times = 2 if wish.to and wish.mode == "copy" else 1
+    free = shutil.disk_usage(wish.temp).free
+    if free < backup.room * times:
+        raise NotPossible(
+            f"the rehearsal takes about {restore_server.size(backup.room * times)}, and {wish.temp} has"
+            f" {restore_server.size(free)}",
+            "name a folder with more room: --temp DIR",
+        )
+
+
+def _measured(clock: Clock, major: bool) -> dict[str, str]:
+    if not major:
+        failing = clock.seconds("package", "update")
+        return {"writes fail": f"{minutes(failing)}: from the new package to the end of the update"}
+    down = clock.seconds("pg_upgrade", "start")
     refused = down + clock.seconds("detach", "attach")
     return {
-        "server down": f"{minutes(down)} at most (a new cluster and --check can be made before)",
-        "writes refused": f"{minutes(refused)} at most (attach compares rows beside writers)",
+        "server down": f"{minutes(down)}, once the new cluster is made and --check has passed",
+        "writes refused": f"{minutes(refused)} at most: attaching lets them in before it compares rows",
     }
 
 
@@ -118,10 +155,6 @@ def _target(given: Sequence[Path], major: int) -> Path:
     for folder in given:
         if binaries.version(folder) == major:
             return folder
-    return _found(major)
-
-
-def _found(major: int) -> Path:
     if found := binaries.extended(major):
         return found
     raise NotPossible(f"no PostgreSQL {major} with {EXTENSION} is here", _INSTALL)

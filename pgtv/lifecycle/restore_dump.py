@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pgtv.catalog.dialects.base import ident
-from pgtv.errors import UsageError
 from pgtv.finding import Severity
-from pgtv.lifecycle import preflight_dump, restore_load, restore_roles
+from pgtv.lifecycle import preflight_dump, restore_load
+from pgtv.lifecycle.rehearsal_server import make_roles
 from pgtv.lifecycle.restore_stage import Run
 from pgtv.lifecycle.verdict import Point
+
+_FOR_GOOD = ("base-rows-absent", "schema-absent", "post-data-absent")
 
 
 def restore(run: Run) -> bool:
@@ -19,6 +20,8 @@ def restore(run: Run) -> bool:
         str(run.before_path) if run.before_path else None, restore_load.DATABASE,
     )  # fmt: skip
     run.commands = verdict.commands
+    # what no cure brings back; the rest is seen in what was restored
+    seen.points += [p for p in verdict.points if p.id in _FOR_GOOD]
     run.breaks = any(p.id == "catalog-fails" for p in verdict.points)
     with run.phase("start") as said:
         server.init().start()
@@ -67,26 +70,9 @@ def restore(run: Run) -> bool:
 
 def _cluster_wide(run: Run) -> None:
     """Roles and tablespaces: from what was given, else made up, which the certificate says."""
-    server, wish = run.server, run.wish
-    if wish.roles:
-        try:
-            lines = wish.roles.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as e:
-            raise UsageError(f"cannot read {wish.roles}: {e}") from None
-        text = "\n".join(restore_roles.safe_globals(lines))
-        # the superuser is there already, which is an error to it
-        server.program("psql", "-X", "-q", "-f", "-", input=text)
-    needed = restore_load.needed(run.backup, server)
-    with server.connect() as connection:
-        there = {r[0] for r in connection.execute("SELECT rolname::text FROM pg_catalog.pg_roles")}
-        lacking = [r for r in needed.roles if r not in there]
-        super_ = {r.name for r in run.before.roles if r.superuser} if run.before else set()
-        for role in lacking:
-            power = " SUPERUSER" if role in super_ else ""
-            connection.execute(f"CREATE ROLE {ident(role)} NOLOGIN{power}".encode())
-        connection.execute("SET allow_in_place_tablespaces = on")
-        for space in needed.tablespaces:
-            connection.execute(f"CREATE TABLESPACE {ident(space)} LOCATION ''".encode())
+    wish = run.wish
+    super_ = {r.name for r in run.before.roles if r.superuser} if run.before else set()
+    lacking = make_roles(run.server, run.backup, wish.roles, frozenset(super_))
     if wish.roles and lacking:
         run.fatal(
             "roles-missing",

@@ -187,6 +187,13 @@ def _causes(log: Log, way: Point) -> Iterator[Point]:
             f"Only one of the clusters has data checksums; from 18 on initdb makes them by default: "
             f"make the new one with {option}.",
         )  # fmt: skip
+    elif log.control and "pg_upgrade_server.log" in said:
+        slow = "in time" in log.control or "does not shut down" in log.control
+        yield Point(
+            "server-failed", Severity.WARNING,
+            f"A server did not do as it was told: {log.control}."
+            + (" It was slow: PGCTLTIMEOUT=3600 in the environment waits longer." if slow else ""),
+        )  # fmt: skip
     elif said and way.id != "not-begun" and not log.error and not log.libraries:
         yield Point("reason", Severity.WARNING, f"It said: {said[:600]}")
     elif way.id != "not-begun" and not log.error and log.last and log.last.end is None:

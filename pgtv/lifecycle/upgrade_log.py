@@ -60,7 +60,8 @@ class Step:
 class Log:
     """What was read. said: what followed the last step, as printed. error: what the restore or dump
     of `database` stopped at, with the statement. libraries: those that the new cluster lacks.
-    running: data directories of servers that pg_upgrade started and did not stop."""
+    running: data directories of servers that pg_upgrade started and did not stop. control: what pg_ctl
+    said last, where it complained."""
 
     steps: list[Step] = field(default_factory=list)
     upgrading: bool = False
@@ -77,6 +78,7 @@ class Log:
     error: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
+    control: str | None = None
     files: tuple[Path, ...] = ()
 
     @property
@@ -220,6 +222,8 @@ def _servers(lines: Iterable[str], log: Log) -> None:
     running = dict.fromkeys(log.running)
     for line in lines:
         _clusters(line, log)
+        if line.startswith("pg_ctl: "):
+            log.control = line
         found = _RUN.match(line)
         if found is None:
             continue

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from servers import Database, require_real, shop_server
 
-from pgtv.cluster.server import Server
+from pgtv.cluster.server import Server, new_server
+from pgtv.lifecycle.same import compare
 
 EVERYTHING = (Path(__file__).parent / "everything.sql").read_text(encoding="utf-8")
 OLDER = "0.1.0-beta.33"
@@ -107,3 +108,86 @@ def test_the_extensions_own_update_is_rehearsed_between_real_releases(tmp_path: 
     assert point["id"] == "other-than-before:shop"
     assert all("- created_at" in o for o in point["objects"])
     assert len(point["objects"]) == 9
+
+
+def test_a_running_database_is_dumped_and_its_upgrade_rehearsed(
+    tmp_path: Path,
+) -> None:
+    """With its roles; and a reader of the report gets HTML as well."""
+    with shop_server(require_real(17)) as server:
+        shop = Database(server, "shop_template")
+        shop.sql(EVERYTHING)
+        before = shop.snapshot()
+        report = tmp_path / "r.html"
+        done = subprocess.run(
+            [sys.executable, "-m", "pgtv", "rehearse", "upgrade", shop.conninfo, "--to", "18",
+             "--format", "html", "-o", str(report)],
+            capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert compare(before, shop.snapshot()).changes == ()
+    page = report.read_text()
+    assert "the upgrade works" in page
+    assert all(f"<td>{name}<td" in page for name in ("dump", *MAJOR))
+
+
+def test_what_would_stop_the_upgrade_stops_the_rehearsal_with_the_reason(tmp_path: Path) -> None:
+    with shop_server(require_real(17)) as server:
+        server.create_database("shop", "shop_template")
+        server.drop_database("shop_template")
+        Database(server, "shop").sql(
+            "BEGIN; UPDATE public.tb_customer SET name = 'x' WHERE pk_customer = 1;"
+            " PREPARE TRANSACTION 'left over'"
+        )
+        source = saved(server, tmp_path)
+        Database(server, "shop").sql("ROLLBACK PREPARED 'left over'")
+    told = rehearse(source.backup, "--to", "18", code=2)
+    assert [(p["name"], p["ok"]) for p in told["phases"]] == [("restore", True), ("detach", False)]
+    (point,) = told["points"]
+    assert "left over is prepared" in point["text"]
+
+
+def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
+    for source, why in ((tmp_path / "absent", "cannot read"), (tmp_path, "holds neither")):
+        done = subprocess.run(
+            [sys.executable, "-m", "pgtv", "rehearse", "upgrade", str(source), "--to", "18"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3
+        assert why in done.stderr
+
+
+@pytest.mark.whole
+def test_a_dump_of_16_goes_to_17_and_on_to_18(tmp_path: Path) -> None:
+    with shop_server(require_real(16)) as server:
+        server.create_database("shop", "shop_template")
+        server.drop_database("shop_template")
+        Database(server, "shop").sql(EVERYTHING)
+        source = saved(server, tmp_path)
+    told = rehearse(source.backup, "--to", "17", "--to", "18")
+    assert [p["name"] for p in told["phases"]] == [*MAJOR, *MAJOR[1:]]
+    assert told["points"] == []
+
+
+OLD = """
+CREATE EXTENSION pg_tviews;
+CREATE TABLE tb_user (pk_user bigint PRIMARY KEY, id uuid DEFAULT gen_random_uuid(), name text);
+INSERT INTO tb_user SELECT g, gen_random_uuid(), 'user ' || g FROM generate_series(1, 20) g;
+CREATE TABLE tv_user AS SELECT u.pk_user, u.id,
+    jsonb_build_object('id', u.id, 'name', u.name) AS data FROM tb_user u;
+"""
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("to", [16, 17, 18])
+def test_the_old_generation_on_15_goes_to_each_later_release(tmp_path: Path, to: int) -> None:
+    """pg_upgrade carries the tables, attaching makes the TVIEWs of the current generation."""
+    require_real(to)
+    with new_server(require_real(15, "0.1.0-beta.19"), ("pg_tviews",)) as server:
+        server.create_database("shop")
+        server.psql(OLD, "shop")
+        source = saved(server, tmp_path)
+    bindir = str(require_real(15, "0.1.0-beta.19") / "bin")
+    told = rehearse(source.backup, "--to", str(to), "--old-bindir", bindir)
+    assert [p["name"] for p in told["phases"]] == MAJOR
+    assert told["points"] == []

@@ -43,7 +43,7 @@ def upgrading(old: Server, new: Server, mode: str) -> subprocess.Popen[str]:
             "-B", str(new.binaries / "bin"), "-d", str(old.data), "-D", str(new.data), "-U", "postgres",
             "-s", str(new.root), "--no-sync", f"--{mode}",
         ],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=new.root, env=new.env(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=new.root, env=new.env() | {"PGCTLTIMEOUT": "600"},
         **run_as(),
     )  # fmt: skip
 

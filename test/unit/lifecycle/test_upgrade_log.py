@@ -147,6 +147,18 @@ def test_clusters_programs_and_a_server_left_running_come_from_the_commands(tmp_
     assert told.commands[1].startswith("/o/bin/pg_ctl -D /o/data ")
 
 
+def test_a_server_that_was_too_slow_is_told_with_what_waits_longer(tmp_path: Path) -> None:
+    said = [
+        "",
+        'Consult the last few lines of "/n/pg_upgrade_server.log" for',
+        "the probable cause",
+    ]
+    lines = [*run("copy")[:12], f"{PREPARES[1]:<62}", "*failure*", *said]
+    folder = logged(tmp_path, lines, server=f"{SERVER}pg_ctl: server did not start in time\n")
+    point = next(p for p in verdict(folder)[1].points if p.id == "server-failed")
+    assert "PGCTLTIMEOUT" in point.text
+
+
 def test_another_error_of_the_restore_is_quoted_and_not_called_known(tmp_path: Path) -> None:
     text = KNOWN.replace("tviews.pg_tview_meta", "public.other")
     folder = logged(tmp_path, [*run("copy")[:13], f"{PREPARES[-1]:<62}", "*failure*"], dump_1=text)
