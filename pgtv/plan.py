@@ -63,7 +63,10 @@ class Left:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps for one database. system_identifier is None where it may not be seen."""
+    """Steps for one database. system_identifier is None where it may not be seen.
+
+    untested: why this plan is only printed; None where it may be applied.
+    """
 
     made_at: str
     pgtv_version: str
@@ -74,6 +77,7 @@ class Plan:
     steps: tuple[Step, ...] = ()
     left: tuple[Left, ...] = ()
     asked: tuple[str, ...] = ()
+    untested: str | None = None
     schema: str = SCHEMA
 
     def same_work(self, other: Plan) -> bool:
@@ -216,6 +220,7 @@ def script(plan: Plan) -> str:
             f"{plan.database}: {len(plan.steps)} steps, made {plan.made_at} by pgtv "
             f"{plan.pgtv_version}"
         ),
+        *(_comment(f"Not tested: {plan.untested}") if plan.untested else []),
         "\\set ON_ERROR_STOP on",
         "SET lock_timeout = '2s';",
     ]

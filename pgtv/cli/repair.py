@@ -132,6 +132,13 @@ def repair(
     if output is not None:
         plans.write(made, output)
         click.echo(f"plan with {len(made.steps)} steps written to {output}", err=True)
+    if made.untested and (apply_ or made.steps):
+        if output is None:
+            click.echo(plans.script(made), nl=False)
+        raise NotPossible(
+            f"nothing was applied: {made.untested}",
+            "look for a newer pgtv; what is printed can be read, tried on a copy and pasted",
+        )
     if not apply_:
         if output is None:
             click.echo(plans.script(made), nl=False)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgtv.catalog import dialects
+from pgtv.catalog.facts.installation import Extension
 from pgtv.cli.options import connected, look
 from pgtv.session import Target
 
@@ -62,7 +64,25 @@ def make(
     else:
         chosen = _resolved(examination, named, cured)
         plan = build(examination, phases, chosen, rebuild=asked.strategy == "rebuild")
-    return replace(plan, asked=(*plan.asked, VERIFY)) if asked.verify else plan
+    more = (VERIFY,) if asked.verify else ()
+    return replace(
+        plan, asked=(*plan.asked, *more), untested=untested(examination.snapshot.extension)
+    )
+
+
+def untested(extension: Extension) -> str | None:
+    """Why cures are only printed on this catalog; None where they were tested, and where the library
+    keeps the revision from being told (then what doctor says of the library comes first)."""
+    dialect = dialects.named(extension.generation)
+    if not extension.installed:
+        return None
+    if not dialect.acts:
+        return f"pgtv only looks at catalogs of the generation {dialect.name}"
+    revision = extension.catalog_revision
+    if revision is None or not dialect.revisions or revision in dialect.revisions:
+        return None
+    known = " and ".join(map(str, dialect.revisions))
+    return f"the catalog has revision {revision}, and cures were tested on {known}"
 
 
 def _examined(target: Target, source: Path | None, *, verify: bool) -> Examination:

@@ -124,3 +124,18 @@ def test_without_the_privilege_nothing_is_done(shop18: Database, tmp_path: Path)
     finally:
         shop18.sql(f"DROP ROLE {name}")
     ends_right(shop18, tmp_path)
+
+
+def test_a_catalog_that_was_not_tested_is_only_printed(shop18: Database, tmp_path: Path) -> None:
+    shop18.sql(FAULTS)
+    shop18.sql(
+        "CREATE OR REPLACE FUNCTION tviews.pg_tviews_catalog_revision() RETURNS integer"
+        " LANGUAGE sql IMMUTABLE AS 'SELECT 99'"
+    )
+    states = "SELECT tgrelid, tgname, tgenabled FROM pg_trigger ORDER BY 1, 2"
+    before = shop18.sql(states)
+    for more in ((), ("--apply",)):
+        done = shop18.pgtv("repair", *more)
+        refused(done, "the catalog has revision 99")
+        assert "ENABLE TRIGGER" in done.stdout
+    assert shop18.sql(states) == before

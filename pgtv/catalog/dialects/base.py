@@ -123,7 +123,8 @@ class CatalogTrigger:
 class Dialect:
     """One generation of the catalog.
 
-    acts: whether repairs were tested on it; elsewhere pgtv looks only. detaches: whether its extension
+    acts: whether repairs were tested on it; elsewhere pgtv looks only. revisions: those of its catalog
+    on which they were, by tests on a server; on others they are printed. detaches: whether its extension
     can be dropped and its definitions carried to the current generation.
     """
 
@@ -134,7 +135,7 @@ class Dialect:
     acts: bool = True
     detaches: bool = True
     embeds_views: bool = False  # TVIEWs read each other's backing views, not tables
-    revisions: tuple[int, ...] = (10,)
+    revisions: tuple[int, ...] = (9, 10)
     contract_versions: tuple[int, ...] = (2,)
     server_majors: tuple[int, ...] = (16, 17, 18)
     trigger_functions: Mapping[str, str] = field(
