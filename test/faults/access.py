@@ -15,6 +15,7 @@ from declare import (
     SEARCH,
     STOCK,
     WRONG,
+    Beyond,
     Fault,
 )  # fmt: skip
 
@@ -101,6 +102,11 @@ FAULTS = (
         CREATE POLICY everything ON {_BASE} USING (true) WITH CHECK (true);"""
         + _ROLE_DB.format("SET row_security = off"),
         sqlstate="42501", writer=WRITER,
+        beyond=(
+            Beyond.DECISION,
+            "Writes are let through again, and rows are right; whether the policies are meant "
+            "to hide rows from the TVIEW is left to say (doctor --baseline).",
+        ),
     ),
     Fault(
         "public-writes-tview", "PUBLIC may write a tv_ table", 12, (CUSTOMER,), RISK,
@@ -324,5 +330,10 @@ FAULTS = (
         INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)
             SELECT oid, '{_BASE}'::regclass, 'r' FROM pg_subscription WHERE subname = 'feed'""",
         undo="ALTER SUBSCRIPTION feed DISABLE; DROP SUBSCRIPTION feed",
+        beyond=(
+            Beyond.DECISION,
+            "As long as it applies rows they are missed: replicate the tv_ table instead, or "
+            "refresh on a schedule.",
+        ),
     ),
 )  # fmt: skip

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import re
+import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from typing import Any
 import psycopg
 from declare import Fault
 
+from pgtv.catalog import collect as collecting
 from pgtv.catalog.collect import collect
 from pgtv.catalog.model import Snapshot
 from pgtv.checks.examine import Examination, examine
 from pgtv.checks.registry import all_checks
+from pgtv.cli import main as command_line
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server, new_server, run_as
 from pgtv.finding import Finding, Severity
@@ -113,9 +116,14 @@ class Bench:
     server: Server
     name: str
     moved: bool = False  # restored into another database: OIDs mean nothing there
+    standby: Server | None = None  # where people look and paste instead; writes go to `server`
     open_sessions: list[psycopg.Connection[Any]] = field(default_factory=list)
     more_databases: list[str] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def looked_at(self) -> Server:
+        return self.standby or self.server
 
     # verbs for injections
 
@@ -134,9 +142,10 @@ class Bench:
         self.open_sessions.append(connection)
         return connection
 
-    def wait_for_lock(self, statement: str) -> None:
+    def wait_for_lock(self, statement: str, server: Server | None = None) -> None:
         """Run `statement` in a session of its own and return once it waits for a lock."""
-        connection = self.open()
+        connection = (server or self.server).connect(self.name)
+        self.open_sessions.append(connection)
         pid = connection.info.backend_pid
 
         def run() -> None:
@@ -147,13 +156,20 @@ class Bench:
         thread.start()
         self.threads.append(thread)
         self.until(
-            f"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {pid}", "postgres"
-        )
+            f"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {pid}", "postgres",
+            server=server,
+        )  # fmt: skip
 
-    def until(self, query: str, database: str | None = None, seconds: float = 30) -> None:
+    def until(
+        self,
+        query: str,
+        database: str | None = None,
+        seconds: float = 30,
+        server: Server | None = None,
+    ) -> None:
         """Poll until `query` gives true."""
         deadline = time.monotonic() + seconds
-        with self.server.connect(database or self.name) as connection:
+        with (server or self.server).connect(database or self.name) as connection:
             while not (connection.execute(query.encode()).fetchone() or (False,))[0]:
                 if time.monotonic() > deadline:
                     raise TimeoutError(query)
@@ -192,6 +208,23 @@ class Bench:
             )
         if after:
             self.sql(after)
+
+    def make_standby(self) -> None:
+        """A standby of the server that has replayed all, and is looked at from now on."""
+        self.standby = self.server.standby()
+        self.standby.start()
+        self.replayed()
+
+    def replayed(self) -> None:
+        """Wait until the standby has what the server has."""
+        assert self.standby
+        with self.server.connect(self.name) as c:
+            (position,) = c.execute("SELECT pg_current_wal_lsn()::text").fetchone() or ("",)
+        self.until(
+            f"SELECT pg_last_wal_replay_lsn() >= '{position}' AND EXISTS"
+            " (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')",
+            server=self.standby,
+        )
 
     def other_binaries(self, release: str) -> None:
         found = binaries.real(self.server.major, release)
@@ -305,7 +338,7 @@ class Bench:
     def health(self) -> tuple[str, ...] | None:
         """What the extension's health check complains about; None when it cannot run."""
         try:
-            with self.server.connect(self.name) as c:
+            with self.looked_at.connect(self.name) as c:
                 c.execute("SET statement_timeout = '5s'; SET lock_timeout = '300ms'")
                 rows = c.execute(
                     "SELECT component, message FROM tviews.pg_tviews_health_check()"
@@ -316,25 +349,44 @@ class Bench:
         return tuple(f"{r[0]}: {r[1]}" for r in rows)
 
     def snapshot(self, aged: float = 0.0) -> Snapshot:
-        with connect(Target(dbname=self.server.conninfo(self.name))) as connection:
+        with connect(Target(dbname=self.looked_at.conninfo(self.name))) as connection:
             found = collect(connection)
-        return _aged(found, aged) if aged else found
+        return older(found, aged) if aged else found
 
     def doctor(self, aged: float = 0.0) -> Examination:
         return examine(self.snapshot(aged), all_checks().values())
 
-    def pgtv(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """The command, in a process of its own; receipts go to the server's folder."""
-        return subprocess.run(
-            [sys.executable, "-m", "pgtv", *args], env=self.server.env(self.name),
-            cwd=self.server.root, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+    def pgtv(self, *args: str, aged: float = 0.0) -> tuple[int, str]:
+        """The command, in a process of its own; gives its exit code and what it said on stderr.
+
+        Forked, which saves a second of imports; receipts go to the server's folder.
+        """
+        said = Path(self.file("said"))
+        child = os.fork()
+        if child == 0:
+            code = 70
+            try:
+                with said.open("wb") as file:
+                    os.dup2(file.fileno(), 2)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                os.environ.update(self.server.env(self.name))
+                os.chdir(self.server.root)
+                signal.alarm(120)
+                if aged:
+                    collecting.collect = lambda *a, **kw: older(collect(*a, **kw), aged)
+                code = command_line.run(args)
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        text = said.read_text(errors="replace")
+        said.unlink()
+        return os.waitstatus_to_exitcode(status), text
 
     def paste(self, statements: tuple[str, ...]) -> list[str]:
         """Statements into psql as they were printed; gives the errors."""
         done = subprocess.run(
-            [str(self.server.binaries / "bin/psql"), "-X", "-q", "-f", "-"],
-            input="\n".join(statements), env=self.server.env(self.name), cwd=self.server.root,
+            [str(self.looked_at.binaries / "bin/psql"), "-X", "-q", "-f", "-"],
+            input="\n".join(statements), env=self.looked_at.env(self.name), cwd=self.looked_at.root,
             capture_output=True, text=True, timeout=90, check=False, **run_as(),
         )  # fmt: skip
         return [e for e in done.stderr.splitlines() if "ERROR" in e or "FATAL" in e]
@@ -350,7 +402,7 @@ class Bench:
         if any(_ALONE.search(s) for s in statements):
             return []
         printed = " ".join(finding.remedy.locks)
-        with self.server.connect(self.name, autocommit=False) as c:
+        with self.looked_at.connect(self.name, autocommit=False) as c:
             try:
                 c.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL search_path = ''")
                 for statement in statements:
@@ -365,6 +417,9 @@ class Bench:
         for connection in self.open_sessions:
             with contextlib.suppress(psycopg.Error):
                 connection.cancel()
+        if self.standby:
+            self.standby.destroy()
+            self.standby = None
         for thread in self.threads:
             thread.join(10)
         for connection in self.open_sessions:
@@ -388,7 +443,7 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _aged(snapshot: Snapshot, seconds: float) -> Snapshot:
+def older(snapshot: Snapshot, seconds: float) -> Snapshot:
     """What doctor would have seen had the same state lasted for `seconds` more."""
 
     def more(value: float | None) -> float | None:
@@ -452,6 +507,8 @@ def bench(shared: Server, fault: Fault) -> Iterator[Bench]:
     try:
         server.create_database(name, TEMPLATE)
         made = Bench(server, name)
+        if fault.standby:
+            made.make_standby()
         yield made
     finally:
         if made:

@@ -25,6 +25,15 @@ class Does(StrEnum):
     RISK = "risk"  # neither yet: the next crash, restore, failover or statement of a kind does it
 
 
+class Beyond(StrEnum):
+    """What a cure needs that no SQL of an acting role can give."""
+
+    RESTART = "needs a restart"
+    FILE = "needs a file on disk"
+    ELSEWHERE = "needs something outside this server"
+    DECISION = "needs a person's decision"
+
+
 @dataclass(frozen=True)
 class Fault:
     """One way to break TVIEWs.
@@ -41,6 +50,8 @@ class Fault:
     aged: seconds by which prepared transactions and sessions are made older in what doctor sees,
         because nobody can wait for hours.
     unseen: why nothing in any catalog tells it, for what stays missed.
+    beyond: of what `pgtv repair --apply` cannot cure, why not, and what it takes.
+    standby: whether people look, and paste cures, on a standby of the server that is written to.
     again: whether the fault's own writes must work after the cure; False where they are the harm.
     """
 
@@ -58,7 +69,9 @@ class Fault:
     undo: str = ""
     aged: float = 0.0
     again: bool = True
+    standby: bool = False
     unseen: str = ""
+    beyond: tuple[Beyond, str] | None = None
     majors: tuple[int, ...] = field(default=MAJORS)
 
 

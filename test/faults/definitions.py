@@ -12,6 +12,7 @@ from declare import (
     RISK,
     STOCK,
     WRONG,
+    Beyond,
     Fault,
 )  # fmt: skip
 
@@ -114,6 +115,11 @@ FAULTS = (
         SELECT o.pk_order, o.fk_customer, o.placed_at FROM "Sales Dept".tb_order o
         WHERE o.status = 'open' AND EXISTS (SELECT 1 FROM public.tv_basket b
               WHERE b.pk_basket = o.fk_customer)""",
+        beyond=(
+            Beyond.DECISION,
+            "The view has to get back the text that it had: it is in a migration, not in the "
+            "database.",
+        ),
     ),
     Fault(
         "matview-cycle", "A materialized view closes a cycle", 5, ("public.tv_loop", CUSTOMER),
@@ -128,6 +134,10 @@ FAULTS = (
             GROUP BY c.pk_customer $$, '{"uncascaded_tables": {"public.mv_loop": "warn"}}');
         CREATE OR REPLACE VIEW public.v_loop AS SELECT pk_loop AS pk FROM public.tv_loop;
         REFRESH MATERIALIZED VIEW public.mv_loop""",
+        beyond=(
+            Beyond.DECISION,
+            "Which of the definitions in the ring is the wrong one, their author knows.",
+        ),
     ),
     Fault(
         "helper-function-replaced", "A function in the definition is replaced", 12,
@@ -142,6 +152,11 @@ FAULTS = (
         """CREATE OR REPLACE FUNCTION public.label(t text) RETURNS text LANGUAGE sql VOLATILE
         AS 'SELECT upper(t) || random()'""",
         setup=_PRICED,
+        beyond=(
+            Beyond.DECISION,
+            "A result that differs at each call has no right row: the function or the "
+            "definition has to change.",
+        ),
     ),
     Fault(
         "helper-function-reads", "A function in the definition reads a table now", 12,
@@ -167,6 +182,10 @@ FAULTS = (
         """CREATE OR REPLACE FUNCTION public.label(t text) RETURNS text LANGUAGE sql IMMUTABLE
         AS 'SELECT (1 / (length(t) - length(t)))::text'""",
         setup=_PRICED, sqlstate="22012",
+        beyond=(
+            Beyond.DECISION,
+            "The function fails for rows that exist: its text has to change.",
+        ),
     ),
     Fault(
         "whole-row-definition",
@@ -176,21 +195,41 @@ FAULTS = (
         WRONG,
         _WHOLE_ROW,
         writes=("UPDATE public.tb_note SET title = title || '!' WHERE pk_note = 3",),
+        beyond=(
+            Beyond.DECISION,
+            "The definition has to name its columns, and which ones readers may see is not "
+            "written anywhere.",
+        ),
     ),
     Fault(
         "whole-row-column-added", "A column is added to a table that is read as a whole row", 12,
         (NOTE, "public.tb_note"), WRONG,
         _WHOLE_ROW + "; ALTER TABLE public.tb_note ADD COLUMN stars int NOT NULL DEFAULT 3",
+        beyond=(
+            Beyond.DECISION,
+            "The definition has to name its columns, and which ones readers may see is not "
+            "written anywhere.",
+        ),
     ),
     Fault(
         "whole-row-column-renamed", "A column of a table that is read as a whole row is renamed",
         12, (NOTE, "public.tb_note"), WRONG,
         _WHOLE_ROW + "; ALTER TABLE public.tb_note RENAME COLUMN title TO headline",
+        beyond=(
+            Beyond.DECISION,
+            "The definition has to name its columns, and which ones readers may see is not "
+            "written anywhere.",
+        ),
     ),
     Fault(
         "whole-row-column-dropped", "A column of a table that is read as a whole row is dropped",
         12, (NOTE, "public.tb_note"), WRONG,
         _WHOLE_ROW + "; ALTER TABLE public.tb_note DROP COLUMN secret",
+        beyond=(
+            Beyond.DECISION,
+            "The definition has to name its columns, and which ones readers may see is not "
+            "written anywhere.",
+        ),
     ),
     Fault(
         "base-renamed", "A base table is renamed: the next restore loses every registration", 10,
@@ -288,6 +327,11 @@ FAULTS = (
         """ALTER EVENT TRIGGER pg_tviews_sql_drop DISABLE;
         DROP TABLE public.tb_stock_move CASCADE;
         ALTER EVENT TRIGGER pg_tviews_sql_drop ENABLE""",
+        beyond=(
+            Beyond.FILE,
+            "The rows of the base table are in a backup, if anywhere; else the TVIEW goes, "
+            "too.",
+        ),
     ),
     Fault(
         "setting-dependent", "A definition depends on a setting of the session", 12,
@@ -298,6 +342,10 @@ FAULTS = (
             FROM public.tb_category c $$)""",
         writes=("SET app.language = 'de'; UPDATE public.tb_category SET name = 'Neu'"
                 " WHERE pk_category = 1; RESET app.language",),
+        beyond=(
+            Beyond.DECISION,
+            "Which value of the setting the rows are to have, nobody wrote down.",
+        ),
     ),
     Fault(
         "orphan-table", "A tv_ table made while the library was absent: a plain table, never updated", 6,
@@ -306,5 +354,6 @@ FAULTS = (
         "INSERT INTO public.tv_orphan SELECT pk_category, data FROM public.tv_category",
         unseen="It is a plain table like any other of such a name: the extension never saw it, so no "
         "view, trigger or option of its own is there to tell it from one that is meant.",
+        beyond=(Beyond.DECISION, "Nothing tells whether it is meant to be a TVIEW."),
     ),
 )  # fmt: skip

@@ -67,7 +67,7 @@ def measure(shared: Server, fault: Fault, *, cure: bool = True) -> Result:
             fault.inject(b)
         else:
             b.sql(fault.inject)
-        healthy = _with_new(b, healthy)
+        healthy = with_new(b, healthy)
         health = b.health()
         result.health = "error" if health is None else "seen" if health else "silent"
         found = _relevant(b, fault, was)
@@ -107,7 +107,7 @@ def measure(shared: Server, fault: Fault, *, cure: bool = True) -> Result:
     return result
 
 
-def _with_new(b: Bench, healthy: tuple[Healthy, ...]) -> tuple[Healthy, ...]:
+def with_new(b: Bench, healthy: tuple[Healthy, ...]) -> tuple[Healthy, ...]:
     """`healthy`, and the TVIEWs that the injection made itself."""
     known = {h.entity for h in healthy} | {h.table_oid for h in healthy}
     new = (h for h in _registered(b) if h.entity not in known and h.table_oid not in known)
@@ -154,7 +154,7 @@ def _cure(
             result.unprinted += b.unprinted(finding)
             result.pasted.append(f"{finding.id}: {' '.join(statements)}")
             errors += b.paste(statements)
-    result.why = _wrong(b, fault, healthy, was)
+    result.why = wrong(b, fault, healthy, was)
     if not result.why:
         result.cured = "yes"
     if result.cured == "no" and not result.pasted:
@@ -163,7 +163,7 @@ def _cure(
         result.why += " · psql said: " + re.sub(r"psql:<stdin>:\d+: ", "", errors[0])
 
 
-def _wrong(b: Bench, fault: Fault, healthy: tuple[Healthy, ...], was: set[str]) -> str:
+def wrong(b: Bench, fault: Fault, healthy: tuple[Healthy, ...], was: set[str]) -> str:
     """What is not right after a cure; empty when all is."""
     left = [f for f in above_info(b.doctor(fault.aged)) if f.id not in was]
     registered = {r.entity for r in _registered(b)}
@@ -197,13 +197,15 @@ def _from_snapshot(
     Where the snapshot and what stands disagree, somebody has to decide: here for the snapshot.
     """
     for option in ("--from", "--definition"):
-        done = b.pgtv("repair", "metadata", option, str(before), "--apply", "--lock-timeout", "2s")
-        why = _wrong(b, fault, healthy, was)
+        code, said = b.pgtv(
+            "repair", "metadata", option, str(before), "--apply", "--lock-timeout", "2s"
+        )
+        why = wrong(b, fault, healthy, was)
         if not why:
             result.cured, result.why = "snapshot", ""
             return
-        said = done.stderr.strip().splitlines()[-1:]
-        result.why = why + (f" · pgtv said: {said[0]}" if said and done.returncode == 3 else "")
+        last = said.strip().splitlines()[-1:]
+        result.why = why + (f" · pgtv said: {last[0]}" if last and code == 3 else "")
 
 
 def _registered(b: Bench) -> tuple[Healthy, ...]:

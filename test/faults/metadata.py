@@ -16,6 +16,7 @@ from declare import (
     SEGMENT,
     STOCK,
     WRONG,
+    Beyond,
     Fault,
 )  # fmt: skip
 
@@ -248,6 +249,11 @@ FAULTS = (
         "catalog-table-dropped", "A table of the extension's own is dropped", 6, ("*",), FAILS,
         """ALTER EXTENSION pg_tviews DROP TABLE tviews.pg_tview_valid;
         DROP TABLE tviews.pg_tview_valid CASCADE""",
+        beyond=(
+            Beyond.DECISION,
+            "The extension has to be dropped and created anew: pgtv upgrade detach, CREATE "
+            "EXTENSION, pgtv upgrade attach.",
+        ),
     ),
     Fault(
         "catalog-view-replaced", "The view that tools read is replaced by an empty one", 6, EVERY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from declare import ANYWHERE, CUSTOMER, EVERY, FAILS, RISK, STOCK, WRONG, Fault
+from declare import ANYWHERE, CUSTOMER, EVERY, FAILS, RISK, STOCK, WRONG, Beyond, Fault
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -100,6 +100,11 @@ FAULTS = (
         (*EVERY, "*"), FAILS,
         """ALTER EXTENSION pg_tviews DROP FUNCTION tviews.pg_tview_flush_trigger();
         DROP FUNCTION tviews.pg_tview_flush_trigger() CASCADE""",
+        beyond=(
+            Beyond.DECISION,
+            "The extension has to be dropped and created anew: pgtv upgrade detach, CREATE "
+            "EXTENSION, pgtv upgrade attach.",
+        ),
     ),
     Fault(
         "restore-schema-only", "Restored from pg_dump --schema-only, rows loaded afterwards", 10,
@@ -117,6 +122,7 @@ FAULTS = (
     Fault(
         "restore-one-schema", "Restored from pg_dump -n public", 10, (*EVERY, "*"), WRONG,
         _restore("-n", "public"),
+        beyond=(Beyond.FILE, "What the other TVIEWs read was not restored; it is in the backup."),
     ),
     Fault(
         "restore-without-catalog-rows", "Restored from a dump without the rows of the catalog", 10,
@@ -137,19 +143,29 @@ FAULTS = (
     ),
     Fault(
         "not-preloaded", "The library is not preloaded", 9, ANYWHERE, RISK, no_preload, settings={},
+        beyond=(Beyond.RESTART, "shared_preload_libraries counts from the next start."),
     ),
     Fault(
         "not-preloaded-attach", "A filled partition is attached while the library is not preloaded",
         9, (STOCK, "public.tb_stock_move", "public.old_moves", "*"), WRONG, attach_without_library,
         settings={},
+        beyond=(
+            Beyond.RESTART,
+            "Rows are brought; shared_preload_libraries counts from the next start.",
+        ),
     ),
     Fault(
         "not-preloaded-enum", "An enum's value is renamed while the library is not preloaded", 9,
         ("public.tv_pet", "*"), WRONG, rename_without_library, settings={}, setup=_ENUM,
+        beyond=(
+            Beyond.RESTART,
+            "Rows are brought; shared_preload_libraries counts from the next start.",
+        ),
     ),
     Fault(
         "library-older", "The library is older than the catalog", 9, ANYWHERE, FAILS, older_library,
         settings={}, majors=(18,),
+        beyond=(Beyond.FILE, "The newer library has to be installed again."),
     ),
     Fault(
         "catalog-older", "The catalog is older than the library", 9, ANYWHERE, FAILS, older_catalog,
@@ -158,9 +174,18 @@ FAULTS = (
     Fault(
         "subscription-applied", "A subscription has applied rows to a base table", 11,
         (CUSTOMER, "public.tb_customer"), WRONG, subscriber, settings={},
+        beyond=(
+            Beyond.DECISION,
+            "The rows are brought; as long as it applies more they are missed: replicate the "
+            "tv_ table instead, or refresh on a schedule.",
+        ),
     ),
     Fault(
         "archive-fails", "archive_command fails and WAL piles up", 2, ANYWHERE, RISK, archive_fails,
         settings={"archive_mode": "on", "archive_command": "/bin/false"},
+        beyond=(
+            Beyond.ELSEWHERE,
+            "The archive has to take files again: what archive_command writes to.",
+        ),
     ),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from declare import ANYWHERE, CUSTOMER, FAILS, LINE, ORDER, RISK, SEARCH, WRONG, Fault
+from declare import ANYWHERE, CUSTOMER, FAILS, LINE, ORDER, RISK, SEARCH, WRONG, Beyond, Fault
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -166,5 +166,6 @@ FAULTS = (
     Fault(
         "connections-nearly-full", "The room for connections is nearly used up", 4, ANYWHERE, RISK,
         many_sessions, settings={"max_connections": "18", "superuser_reserved_connections": "1"},
+        beyond=(Beyond.DECISION, "Which sessions may be ended."),
     ),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from declare import (
     SEGMENT,
     STOCK,
     WRONG,
+    Beyond,
     Fault,
 )  # fmt: skip
 
@@ -251,6 +252,10 @@ FAULTS = (
         sqlstate="54001",
         unseen="Whether the statement of one trigger finds a row that fires the other is decided by the"
         " rows. Triggers that write each other's tables and end are ordinary.",
+        beyond=(
+            Beyond.DECISION,
+            "One of the triggers has to go or to end: which one, their author knows.",
+        ),
     ),
     Fault(
         "tview-trigger-swallows", "A BEFORE trigger on a tv_ table returns NULL", 8, (CUSTOMER,),
