@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from pgtv import __version__
+from pgtv.catalog.schema import document_schema
 from pgtv.errors import Exit, PgtvError
 from pgtv.finding import Severity, exit_code, worst
 from pgtv.lifecycle.verdict import Point
@@ -94,6 +96,16 @@ class Clock:
     @property
     def elapsed(self) -> float:
         return round(time.monotonic() - self._started, 2)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema that schemas/ publishes."""
+    return document_schema(
+        Rehearsal,
+        SCHEMA,
+        "Report of pgtv rehearse upgrade with --format json; it has `exit`, the exit code, and `ok` as "
+        "well. New fields may be added; fields that are here keep their meaning within version 1.",
+    )
 
 
 def failed(phase: Phase) -> Point:
