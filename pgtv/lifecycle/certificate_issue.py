@@ -37,7 +37,7 @@ def issue(run: Run) -> Certificate:
         restored=Restored(
             str(backup.path.absolute()), backup.kind, backup.form, backup.bytes, backup.files,
             run.sha256, run.data_from.isoformat(timespec="seconds") if run.data_from else None,
-            run.data_from_by, backup.database or (None if backup.is_dump else run.database),
+            run.data_from_by, backup.database or (None if backup.is_dump or held is None else run.database),
             _dumped(backup), backup.label.get("LABEL"), run.recovered_to, run.commands,
         ),
         place=Place(

@@ -26,12 +26,21 @@ def restore(run: Run) -> bool:
         except NotPossible as e:
             said.append("no manifest")
             seen.points.append(
-                Point("no-manifest", Severity.INFO, f"{e.message}.", cure=(e.hint or "",))
+                Point(
+                    "no-manifest",
+                    Severity.INFO,
+                    f"{e.message[0].upper()}{e.message[1:]}.",
+                    cure=(e.hint or "",),
+                )
             )
     with run.phase("recover") as said:
         found = restore_place.control(server)
         if why := restore_place.unsafe(backup, found):
-            run.fatal("label-missing", why, "take base backups with pg_basebackup or a backup tool")
+            run.fatal(
+                "label-missing",
+                f"{why[0].upper()}{why[1:]}",
+                "take base backups with pg_basebackup or a backup tool",
+            )
         restore_place.disconnect(server, found, server.settings)
         restore_place.recover_from(server, wish.archive, wish.until)
         try:

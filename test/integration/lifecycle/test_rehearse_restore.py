@@ -278,6 +278,21 @@ def test_a_moment_that_the_archive_does_not_reach(archived: Database) -> None:
     assert document["restored"]["form"] == "tar" and len(document["tviews"]) == 9
 
 
+def test_wal_that_is_in_the_archive_alone(archived: Database) -> None:
+    space, mapped = archived.server.root / "space", archived.server.root / "m3"
+    folder = _backup(
+        archived, "bare", f"--tablespace-mapping={space}={mapped}", "-X", "none", "--no-manifest"
+    )
+    document, code = certified(archived, folder)
+    assert (code, ids(document)) == (2, {"recovery-failed"})
+    assert "could not locate required checkpoint record" in document["points"][0]["text"]
+    assert "--archive" in document["points"][0]["cure"][0]
+    document, code = certified(archived, folder, "--archive", "archive")
+    assert (code, ids(document)) == (0, set())
+    assert "timeline 2" in document["restored"]["recovered_to"]
+    assert any("files are as they were" in s for s in document["not_proven"])
+
+
 def test_a_damaged_file_of_a_base_backup(archived: Database) -> None:
     folder = archived.server.root / _backup(
         archived,

@@ -14,6 +14,7 @@ import pytest
 from pgtv.errors import NotPossible, PgtvError, UsageError
 from pgtv.lifecycle import restore_beside, restore_server
 from pgtv.lifecycle.restore_backup import digest, look_at
+from pgtv.lifecycle.restore_place import Control, unsafe
 
 LABEL = (
     "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n"
@@ -108,3 +109,12 @@ def test_the_log_tells_why_a_server_did_not_start() -> None:
         "2026 [3] FATAL:  the database system is starting up\n2026 [1] LOG:  shut down\n"
     )
     assert restore_server.why_not(log) == "FATAL: recovery ended before the target"
+
+
+def test_a_copied_folder_without_its_label_is_told_unless_it_was_shut_down(tmp_path: Path) -> None:
+    path = folder(tmp_path / "base")
+    running, stopped = (Control(state, 1, "7", {}) for state in ("in production", "shut down"))
+    assert unsafe(look_at(path), running) is None
+    (path / "backup_label").unlink()
+    assert "in production" in (unsafe(look_at(path), running) or "")
+    assert unsafe(look_at(path), stopped) is None
