@@ -227,8 +227,11 @@ def _keys(
 
 
 def _parts(subject: Subject, keys: Iterable[str]) -> Sequence[Part]:
+    """The rows of these keys, and always those without one: an outer join gives such a row when its
+    other side goes, and no change of keys tells of it."""
     listed: list[Key] = [(k,) for k in sorted(keys)]
-    return [part_of(subject, listed[i : i + AT_ONCE]) for i in range(0, len(listed), AT_ONCE)]
+    some = [part_of(subject, listed[i : i + AT_ONCE]) for i in range(0, len(listed), AT_ONCE)]
+    return [*some, Part(nulls=True)]
 
 
 def _baseline(result: Result, look: _Look, compared_at: str) -> Baseline | None:

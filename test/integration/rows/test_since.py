@@ -280,6 +280,28 @@ def test_keys_that_the_new_row_does_not_name(
     assert {n: verdict(r) for n, r in said.items()} == {n: verdict(r) for n, r in true.items()}
 
 
+NO_KEY = {
+    "its other side went": f"{QUIET} DELETE FROM tb_seat WHERE pk_seat = 3;"
+    " DELETE FROM tv_seat WHERE pk_seat = 3",
+    "none on the other side": f"{QUIET} INSERT INTO tb_guest VALUES (11, NULL)",
+}
+
+
+@pytest.mark.parametrize("text", NO_KEY.values(), ids=NO_KEY)
+def test_a_row_that_has_no_key(shop: Database, text: str) -> None:
+    shop.sql("""CREATE TABLE tb_seat (pk_seat bigint PRIMARY KEY);
+        CREATE TABLE tb_guest (pk_guest bigint PRIMARY KEY, fk_seat bigint UNIQUE);
+        INSERT INTO tb_seat SELECT generate_series(1, 9);
+        INSERT INTO tb_guest SELECT g, g FROM generate_series(1, 9) g;
+        SELECT tviews.pg_tviews_create('public.tv_seat', 'SELECT s.pk_seat, g.pk_guest AS guest
+            FROM public.tb_seat s RIGHT JOIN public.tb_guest g ON g.fk_seat = s.pk_seat')""")
+    baselines = kept(whole(shop))
+    shop.sql(text)
+    said, true = since(shop, baselines), whole(shop)
+    assert true["public.tv_seat"].missing == 1
+    assert verdict(said["public.tv_seat"]) == verdict(true["public.tv_seat"])
+
+
 def test_a_chain_goes_on_and_drift_does_not_break_it(shop: Database) -> None:
     shop.pgtv("init", "--apply")
     first = report(shop, "tv_customer", exit=0)["public.tv_customer"]
