@@ -23,6 +23,7 @@ ELSEWHERE = {
     "library-gone": "the server's own, of a library that is not there",
     "second-time": "the server's own, of two refreshes that meet",
     "deadlock": "the server's own",
+    "starting": "the server's own, while it recovers",
     "serialization": "the server's own",
     "prepare-disabled": "the server's own",
 }
