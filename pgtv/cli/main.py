@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "preflight": (
         "pgtv.cli.preflight",
         "preflight",
-        "Know what a restore or a promotion would do to TVIEWs",
+        "Know what a restore, promotion, upgrade or migration would do",
     ),
     "rehearse": (
         "pgtv.cli.rehearse",

@@ -229,7 +229,9 @@ def migration(
         raise UsageError("no file was given", "pgtv preflight migration FILE…, a folder, or -")
     sources, failed = read_files(files)
     snapshot = look(target, source)
-    against = str(source) if source else f"{snapshot.server.database} on {snapshot.server.host}"
+    place = str(source) if source else f"{snapshot.server.database} on {snapshot.server.host}"
+    count = len(snapshot.tviews)
+    against = f"{place} ({count} TVIEW{'' if count == 1 else 's'})"
     schemas = [p.strip().strip('"') for p in path.split(",") if p.strip()]
     judged = judge(sources, snapshot, against, path=schemas, single=single)
     write_output(

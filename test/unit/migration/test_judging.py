@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 from small_shop import snapshot
 
@@ -14,6 +16,8 @@ from pgtv.migration.judge import judge
 from pgtv.migration.model import Migration, Mode, What
 from pgtv.migration.rules import RULES
 from pgtv.reports import migration as report
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def judged(*texts: str, rows: int = 1000, single: bool = False) -> Migration:
@@ -208,6 +212,8 @@ def test_reports() -> None:
     assert "2BP01: column email is used by public.tv_customer (output)" in screen
     document = json.loads(report.document(made))
     assert (document["exit"], document["ok"], document["schema"]) == (2, False, "pgtv.migration/1")
+    schema = json.loads((ROOT / "schemas" / "pgtv.migration.1.json").read_text())
+    jsonschema.validate(document, schema)
     assert document["statements"][1]["locks"] == [
         {"relation": "public.tb_order", "mode": "ACCESS EXCLUSIVE"}
     ]
