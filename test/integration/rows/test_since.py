@@ -371,6 +371,9 @@ CHANGED_BENEATH = {
     "partition": "CREATE TABLE more (LIKE tb_stock_move); INSERT INTO more VALUES"
     " (9999, gen_random_uuid(), 3, '2027-02-02', 5)",
     "column": "ALTER TABLE tb_customer ADD COLUMN more int",
+    "an enum's word": "ALTER TYPE mood RENAME VALUE 'bad' TO 'sad'",
+    "a function": "CREATE OR REPLACE FUNCTION word(t text) RETURNS text LANGUAGE sql IMMUTABLE"
+    " AS 'SELECT upper(t)'",
 }
 
 
@@ -382,7 +385,13 @@ def test_what_changed_beneath_is_seen(shop: Database, text: str) -> None:
             f"{QUIET} ALTER TABLE tb_stock_move ATTACH PARTITION more"
             " FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')"
         )
+    shop.sql("""CREATE TYPE mood AS ENUM ('ok', 'bad'); CREATE TABLE tb_mood (pk_mood int PRIMARY KEY,
+            m mood, t text); INSERT INTO tb_mood SELECT g, 'bad', 'T' FROM generate_series(1, 3) g;
+        CREATE FUNCTION word(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(t)';
+        SELECT tviews.pg_tviews_create('public.tv_mood', 'SELECT x.pk_mood, public.word(x.t) AS t,
+            jsonb_build_object(''m'', x.m) AS data FROM public.tb_mood x')""")
     baselines = kept(whole(shop))
+    assert len(baselines) == 10
     shop.sql(text)
     said, true = since(shop, baselines), whole(shop)
     assert {n: verdict(r) for n, r in said.items()} == {n: verdict(r) for n, r in true.items()}
