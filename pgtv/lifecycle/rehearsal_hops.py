@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,10 +37,10 @@ def major(clock: Clock, old: Server, new: Path, folder: Path, mode: str = "copy"
     folder: where snapshots and receipts go. mode: how pg_upgrade carries files over. The server made
     is the caller's to destroy. Raises ClusterError where a phase fails.
     """
-    names, to = databases(old), binaries.version(new)
+    saved = _files(databases(old), f"before-{binaries.version(new)}")
     with clock.phase("detach") as phase:
-        for name in names:
-            before = ("--snapshot", str(folder / f"{to}-{name}.json"))
+        for name, file in saved.items():
+            before = ("--snapshot", str(folder / file))
             _do(old, name, phase, folder, "upgrade", "detach", *before, "--apply")
     made = Server(new, SETTINGS, old.superuser, within=old.within)
     try:
@@ -59,14 +59,14 @@ def major(clock: Clock, old: Server, new: Path, folder: Path, mode: str = "copy"
         with clock.phase("start"):
             made.start()
         with clock.phase("attach") as phase:
-            for name in names:
-                source = ("--from", str(folder / f"{to}-{name}.json"))
+            for name, file in saved.items():
+                source = ("--from", str(folder / file))
                 _do(made, name, phase, folder, "upgrade", "attach", *source, "--apply")
         with clock.phase("statistics") as phase:
             phase.commands.append("vacuumdb --all --analyze-only")
             made.program("vacuumdb", "--all", "--analyze-only", timeout=ENOUGH)
         with clock.phase("verify") as phase:
-            points = [*_verified(made, phase, folder, {n: f"{to}-{n}.json" for n in names})]
+            points = [*_verified(made, phase, folder, saved)]
     except BaseException:
         made.destroy()
         raise
@@ -78,23 +78,28 @@ def release(clock: Clock, server: Server, new: Path, folder: Path) -> Rehearsed:
 
     Raises ClusterError where a phase fails.
     """
-    names = databases(server)
-    for name in names:
-        codec.save(look(server, name), folder / f"release-{name}.json")
+    saved = _files(databases(server), "before-update")
+    for name, file in saved.items():
+        codec.save(look(server, name), folder / file)
     with clock.phase("package") as phase:
         phase.commands.append("stop the server, install the package, start it")
         server.stop()
         server.binaries = new
         server.start()
     with clock.phase("update") as phase:
-        for name in names:
+        for name in saved:
             statement = dialects.named(look(server, name).extension.generation).update_extension()
             phase.commands.append(f"psql -d {shlex.quote(name)} -c {shlex.quote(statement)}")
             server.psql(statement, name)
             phase.said = f"{EXTENSION} {extension_version(server, name)}"
     with clock.phase("verify") as phase:
-        points = [*_verified(server, phase, folder, {n: f"release-{n}.json" for n in names})]
+        points = [*_verified(server, phase, folder, saved)]
     return Rehearsed(server, tuple(points))
+
+
+def _files(names: Sequence[str], what: str) -> dict[str, str]:
+    """A file name for each database, whatever its own name holds."""
+    return {name: f"{what}-{number}.json" for number, name in enumerate(names, 1)}
 
 
 def _verified(

@@ -115,9 +115,7 @@ def last(now: Snapshot, asked: Question) -> Iterator[Point]:
     blind = sorted(d for d, has in others.items() if has is None)
     if having:
         yield todo("other-databases", "pg_upgrade takes the whole cluster: these have the extension, "
-                    "too.", having,
-                    [f"pgtv upgrade detach -d {shlex.quote(d)} --snapshot {shlex.quote(d)}.json --apply"
-                     for d in having])  # fmt: skip
+                    "too.", having, [_detach(d) for d in having])  # fmt: skip
     elif blind:
         yield Point("other-databases", Severity.UNKNOWN, "Whether these have the extension was not seen; "
                     "pg_upgrade takes the whole cluster.", tuple(blind), (), UNKNOWN)  # fmt: skip
@@ -137,6 +135,11 @@ def last(now: Snapshot, asked: Question) -> Iterator[Point]:
                     (asked.command("upgrade attach --from SNAPSHOT"),), grave=True)  # fmt: skip
     else:
         yield none("detached", "There is nothing to detach in this database.")
+
+
+def _detach(database: str) -> str:
+    file = database.replace("/", "_") + ".json"
+    return shlex.join(["pgtv", "upgrade", "detach", "-d", database, "--snapshot", file, "--apply"])
 
 
 def _saved(now: Snapshot, asked: Question) -> Iterator[Point]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from servers import Database, require_real, shop_server
 
@@ -18,6 +19,9 @@ from pgtv.lifecycle.same import compare
 
 EVERYTHING = (Path(__file__).parent / "everything.sql").read_text(encoding="utf-8")
 OLDER = "0.1.0-beta.33"
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = json.loads((ROOT / "schemas" / "pgtv.rehearsal.1.json").read_text(encoding="utf-8"))
+HOSTILE = "a/b 'c\" %s"
 pytestmark = pytest.mark.slow
 
 
@@ -53,6 +57,7 @@ def saved(server: Server, folder: Path) -> Sources:
 def of_17(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sources]:
     with shop_server(require_real(17)) as server:
         server.create_database("shop", "shop_template")
+        server.create_database(HOSTILE, "shop_template")
         server.drop_database("shop_template")
         Database(server, "shop").sql(EVERYTHING)
         yield saved(server, tmp_path_factory.mktemp("of17"))
@@ -66,6 +71,7 @@ def rehearse(source: Path, *args: str, code: int = 0) -> dict[str, Any]:
     assert done.returncode == code, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert (told["schema"], told["exit"]) == ("pgtv.rehearsal/1", code)
+    jsonschema.validate(told, SCHEMA)
     return told
 
 
@@ -82,7 +88,7 @@ def test_a_base_backup_of_17_goes_to_18(of_17: Sources, mode: str) -> None:
     told = rehearse(of_17.backup, "--to", "18", "--mode", mode)
     assert [p["name"] for p in told["phases"]] == MAJOR
     assert all(p["seconds"] > 0 and p["ok"] for p in told["phases"])
-    assert told["facts"]["databases"] == "shop"
+    assert told["facts"]["databases"] == f"{HOSTILE}, shop"
     assert told["points"] == []
     assert {p: p.stat().st_mtime_ns for p in of_17.backup.rglob("*")} == was
 
