@@ -228,6 +228,15 @@ CASES = (
     Case("ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025"),
     Case("ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025 CONCURRENTLY"),
     _alone("ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025 CONCURRENTLY"),
+    Case(
+        "ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025;"
+        " ALTER TABLE tb_stock_move ATTACH PARTITION tb_stock_move_2025"
+        " FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')"
+    ),
+    Case(
+        "ALTER TABLE tb_stock_move DETACH PARTITION tb_stock_move_2025;"
+        " UPDATE tb_stock_move_2025 SET amount = 0; ALTER TABLE tb_stock_move_2025 DROP COLUMN amount"
+    ),
     Case("DROP TABLE tb_stock_move_2025"),
     Case("CREATE TABLE dad (pk_customer bigint); ALTER TABLE tb_customer INHERIT dad"),
     Case("CREATE TABLE kid () INHERITS (tb_customer)"),

@@ -94,6 +94,14 @@ class Copy(Held):
         )  # fmt: skip
         self.derive()
 
+    def put_under(self, oid: int, parent: int | None) -> None:
+        """A partition is attached, or detached (None)."""
+        relations = (
+            replace(r, partition_of=parent) if r.oid == oid else r for r in self.snapshot.relations
+        )
+        self.snapshot = replace(self.snapshot, relations=tuple(relations))
+        self.derive()
+
     # Transactions.
 
     def begin(self) -> None:

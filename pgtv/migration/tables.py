@@ -154,13 +154,17 @@ def attach(heard: Heard, oid: int, command: Node, _: bool) -> None:
         heard.say("attach-partition", oid)
     else:
         heard.say("attach-partition/own", oid, others=[part])
-    referred_by(heard, oid)
+        heard.then.append(lambda: heard.copy.put_under(part, oid))
+    # one that was a partition has the foreign key already, and it is merged with the root's
+    referred_by(heard, oid, Mode.SHARE_ROW_EXCLUSIVE if part is None else Mode.ACCESS_EXCLUSIVE)
     heard.upto.update(dict.fromkeys(t.label for t in heard.copy.affected(oid)))
 
 
 def detach(heard: Heard, oid: int, command: Node, _: bool) -> None:
     part = _partition(heard, command)
     others = [part] if part is not None else []
+    if part is not None:
+        heard.then.append(lambda: heard.copy.put_under(part, None))
     if command["def"]["PartitionCmd"].get("concurrent"):
         heard.concurrently("ALTER TABLE … DETACH PARTITION … CONCURRENTLY")
         heard.say("detach-partition/concurrently", oid, others=others)
@@ -176,12 +180,12 @@ def _partition(heard: Heard, command: Node) -> int | None:
     return found if found is not None and found >= 0 else None
 
 
-def referred_by(heard: Heard, root: int) -> None:
+def referred_by(heard: Heard, root: int, mode: Mode = Mode.SHARE_ROW_EXCLUSIVE) -> None:
     """A partition's own copies of its root's foreign keys come or go: their targets are locked."""
     for _, table, ends in heard.copy.foreign_keys(root):
         if table == heard.copy.relation(root).qualified:
             for end in ends:
-                heard.lock(end, Mode.SHARE_ROW_EXCLUSIVE)
+                heard.lock(end, mode)
 
 
 def inherit(heard: Heard, command: Node) -> bool:
