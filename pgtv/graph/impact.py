@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pgtv.catalog.model import Relation, Snapshot, Tview
@@ -37,9 +38,17 @@ class Reached:
     per_row: int | None
 
 
-def impact(snapshot: Snapshot, relation: Relation, column: str | None = None) -> list[Reached]:
+def impact(
+    snapshot: Snapshot,
+    relation: Relation,
+    column: str | None = None,
+    *,
+    graph: Edges | None = None,
+    read: Mapping[int, Lineage] | None = None,
+) -> list[Reached]:
     """The TVIEWs that a change of `relation` (of `column`) reaches, nearest first.
 
+    graph, read: the snapshot's edges and lineages by reader, where the caller has them already.
     per_row takes rows as spread evenly: rows of the TVIEW over rows of the changed table, at least 1.
     Raises UsageError for a column that the relation does not have.
     """
@@ -51,8 +60,8 @@ def impact(snapshot: Snapshot, relation: Relation, column: str | None = None) ->
             + (f"; near: {', '.join(close)}" if close else ""),
             "its columns: " + ", ".join(names) if names else None,
         )
-    graph = edges(snapshot)
-    changed = _spread(snapshot, graph, relation.oid, column)
+    graph = graph or edges(snapshot)
+    changed = _spread(snapshot, graph, relation.oid, column, read)
     base = rows(snapshot, relation.oid)
     found = []
     for oid, (came_from, columns) in changed.items():
@@ -75,9 +84,17 @@ def impact(snapshot: Snapshot, relation: Relation, column: str | None = None) ->
 Changed = dict[int, tuple[int | None, frozenset[str] | None]]
 
 
-def _spread(snapshot: Snapshot, graph: Edges, start: int, column: str | None) -> Changed:
+def _spread(
+    snapshot: Snapshot,
+    graph: Edges,
+    start: int,
+    column: str | None,
+    read: Mapping[int, Lineage] | None,
+) -> Changed:
     """Reached relations with where the change came from first, and their changed columns."""
-    lineage = {found.reader: found for found in lineages(snapshot)} if column else {}
+    lineage: Mapping[int, Lineage] = {}
+    if column:
+        lineage = read if read is not None else {f.reader: f for f in lineages(snapshot)}
     known = {
         (read.relation, reader): set(read.columns)
         for read in snapshot.reads

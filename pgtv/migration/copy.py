@@ -8,7 +8,6 @@ themselves is known by name only.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -120,10 +119,7 @@ class Copy(Held):
         self.commit()
 
     def savepoint(self, name: str) -> None:
-        state = {
-            f.name: deepcopy(v) if isinstance(v := getattr(self, f.name), dict | set) else v
-            for f in fields(self)
-        }
+        state = {f.name: _apart(getattr(self, f.name)) for f in fields(self)}
         self._saved.append((name, state))
 
     def rollback_to(self, name: str) -> None:
@@ -136,6 +132,15 @@ class Copy(Held):
     def _restore(self, state: dict[str, Any]) -> None:
         kept = self.transaction
         for name, value in state.items():
-            setattr(self, name, deepcopy(value) if isinstance(value, dict | set) else value)
+            setattr(self, name, _apart(value))
         self.transaction = kept
         self.derive()
+
+
+def _apart(value: Any) -> Any:
+    """A copy of a set, or of a dictionary and the sets and dictionaries in it; anything else itself."""
+    if isinstance(value, set):
+        return set(value)
+    if isinstance(value, dict):
+        return {k: _apart(v) if isinstance(v, dict | set) else v for k, v in value.items()}
+    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pgtv.catalog.dialects import named
 from pgtv.catalog.dialects.base import Dialect
@@ -36,7 +37,6 @@ class Held:
         """After a change of the snapshot or of names."""
         self.graph: Edges = edges(self.snapshot)
         self.labels = {oid: name for name, oid in self.names.items() if oid != NEW}
-        self._lineage: dict[int, Lineage] | None = None
 
     @property
     def dialect(self) -> Dialect:
@@ -140,12 +140,18 @@ class Held:
     def reached(self, oid: int, column: str | None = None) -> list[Reached]:
         relation = self.relation(oid)
         known = column is None or column in {c.name for c in relation.columns}
-        return impact(self.snapshot, relation, column if known else None)
+        asked = column if known else None
+        return impact(
+            self.snapshot, relation, asked, graph=self.graph, read=self.read if asked else None
+        )
+
+    @cached_property
+    def read(self) -> dict[int, Lineage]:
+        """Definitions as they were at the beginning, by reader: drops and renames take nothing from it."""
+        return {found.reader: found for found in lineages(self.snapshot)}
 
     def lineage(self, reader: int) -> Lineage | None:
-        if self._lineage is None:
-            self._lineage = {found.reader: found for found in lineages(self.snapshot)}
-        return self._lineage.get(reader)
+        return self.read.get(reader)
 
     def triggers(self, oid: int, entity: str | None = None) -> list[Trigger]:
         """The extension's triggers on a relation."""
