@@ -100,22 +100,27 @@ def scan(
     reading: Reading,
     since: Horizon,
     known: Collection[int] = (),
+    *,
+    estimate: float = -1,
     most: int | None = None,
 ) -> Scan:
     """Look at every row of a relation, as the TVIEW's owner; raises psycopg.Error.
 
-    known: transactions above the horizon whose versions are not young. Where more than `most`
-    versions are young rows are not counted; without it some young ones are brought. Two passes:
-    the first ends early where much changed, and no list grows beyond memory; the second may be
-    parallel, which age() forbids.
+    known: transactions above the horizon whose versions are not young. estimate: rows of the relation,
+    by its statistics. Where more than `most` versions are young rows are not counted; without `most`
+    they are, and of very many young ones none is brought.
     """
-    limit = MOST_YOUNG if most is None else most + 1
-    (text,) = evaluation.ask(subject, young_rows(reading, since, known, limit))
-    young = tuple(map(_young, text.split("\n"))) if text else ()
+    limit = MOST_YOUNG if most is None else most
+    # a list of all young rows of a large table could be larger than the server's memory
+    large = estimate < 0 or estimate > MOST_YOUNG
+    few = not large or int(evaluation.ask(subject, sampled(reading, since))[0]) <= 2 * limit
+    if not few and most is not None:
+        return Scan(None, 0, None, ())
+    (text,) = evaluation.ask(subject, statement(reading, since, known, list_young=few))
+    rows, total, highest, listed = json.loads(text)
+    young = tuple(map(_young, listed.split("\n"))) if listed else ()
     if most is not None and len(young) > most:
-        return Scan(None, 0, None, young)
-    (text,) = evaluation.ask(subject, totals(reading))
-    rows, total, highest = json.loads(text)
+        return Scan(None, 0, None, ())
     return Scan(rows, int(total), None if highest is None else int(highest), young)
 
 
@@ -128,35 +133,44 @@ def _young(line: str) -> Young:
     )  # fmt: skip
 
 
-def young_rows(reading: Reading, since: Horizon, known: Collection[int], limit: int) -> str:
-    """A line for each young version, which is what _young reads: much cheaper than JSON."""
-    line = " || ' ' || ".join(
-        (
-            "x.xmin::text", f"{_hash(reading.linked)}::text",
-            f"COALESCE({reading.serial.sql}::text, '')" if reading.serial else "''",
-            "x.tableoid::text" if reading.partitioned else "''",
-            f"COALESCE({_shown(reading.value)}, '')" if reading.value else "''",
-        )
-    )  # fmt: skip
-    listed = ",".join(map(str, sorted(known)))
-    others = f" AND NOT x.xmin = ANY (CAST('{{{listed}}}' AS pg_catalog.xid[]))" if listed else ""
-    return (
-        f"SELECT pg_catalog.string_agg(y.line, E'\\n') FROM (SELECT {line} AS line"
-        f" FROM {reading.name} x WHERE pg_catalog.age(x.xmin) <= {since.age}{others}"
-        f" LIMIT {limit}) y"
-    )
+def statement(reading: Reading, since: Horizon, known: Collection[int], *, list_young: bool) -> str:
+    """`[rows, total, greatest serial, young]`; young has a line each, which is what _young reads.
 
-
-def totals(reading: Reading) -> str:
-    """`[rows, total, greatest serial]`; sums of bigints are kept in 128 bits and cannot overflow."""
-    highest = "NULL"
+    One aggregate with one filter, as each asks for the age of every row. Lines are much cheaper than
+    JSON. Sums of bigints are kept in 128 bits and cannot overflow.
+    """
+    hashed, highest, young = _hash(reading.linked), "NULL", "NULL"
     if reading.serial:
         highest = f"(SELECT pg_catalog.max({reading.serial.sql})::text FROM {reading.name} x)"
+    if list_young:
+        line = " || ' ' || ".join(
+            (
+                "x.xmin::text", f"{hashed}::text",
+                f"COALESCE({reading.serial.sql}::text, '')" if reading.serial else "''",
+                "x.tableoid::text" if reading.partitioned else "''",
+                f"COALESCE({_shown(reading.value)}, '')" if reading.value else "''",
+            )
+        )  # fmt: skip
+        xids = ",".join(map(str, sorted(known)))
+        others = f" AND NOT x.xmin = ANY (CAST('{{{xids}}}' AS pg_catalog.xid[]))" if xids else ""
+        young = f"pg_catalog.string_agg({line}, E'\\n') FILTER (WHERE {_is_young(since)}{others})"
     return (
         "SELECT pg_catalog.json_build_array(pg_catalog.count(*),"
-        f" COALESCE(pg_catalog.sum({_hash(reading.linked)}), 0)::text, {highest})::text"
+        f" COALESCE(pg_catalog.sum({hashed}), 0)::text, {highest}, {young})::text"
         f" FROM {reading.name} x"
     )
+
+
+def sampled(reading: Reading, since: Horizon) -> str:
+    """About how many versions are young, by one page in a hundred."""
+    return (
+        f"SELECT (100 * pg_catalog.count(*) FILTER (WHERE {_is_young(since)}))::text"
+        f" FROM {reading.name} x TABLESAMPLE SYSTEM (1)"
+    )
+
+
+def _is_young(since: Horizon) -> str:
+    return f"pg_catalog.age(x.xmin) <= {since.age}"
 
 
 def _shown(value: Term) -> str:

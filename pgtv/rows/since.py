@@ -177,7 +177,11 @@ def _look(
     most = _most(subject.estimate) if baseline else None
     scans = {}
     for oid, reading in found.items():
-        scans[oid] = scan.scan(evaluation, subject, reading, since, known.get(oid, ()), most)
+        relation = snapshot.by_oid.get(oid)
+        scans[oid] = scan.scan(
+            evaluation, subject, reading, since, known.get(oid, ()),
+            estimate=relation.reltuples if relation else -1, most=most,
+        )  # fmt: skip
         if scans[oid].rows is None:
             raise _Whole(f"so much of {reading.label} changed that comparing all is quicker")
     return _Look(now, stands, found, scans, known)

@@ -364,6 +364,34 @@ def test_a_table_that_its_owner_may_no_longer_read_is_said_to_be_so(shop: Databa
     assert found.state is State.UNKNOWN and "42501" in (found.reason or "")
 
 
+def test_a_large_table_that_changed_much_is_not_listed(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one page in a hundred: here the tables are called large from the first row on."""
+    from pgtv.rows import scan
+    from pgtv.rows import since as module
+
+    original = scan.sampled
+    monkeypatch.setattr(scan, "MOST_YOUNG", 0)
+    monkeypatch.setattr(scan, "sampled", lambda *a: scan_all(*a))
+    monkeypatch.setattr(module, "FEW_KEYS", 20)
+
+    def scan_all(reading: Any, horizon: Any) -> str:
+        return (
+            original(reading, horizon).replace("(100 *", "(").replace("SYSTEM (1)", "SYSTEM (100)")
+        )
+
+    shop.sql("ANALYZE")
+    baselines = kept(whole(shop))
+    assert len(baselines) == 9
+    shop.sql("UPDATE tb_customer SET name = 'x' WHERE pk_customer < 10")
+    assert since(shop, baselines)["public.tv_customer"].mode == "since"
+    shop.sql("UPDATE tb_customer SET name = 'x'")
+    found = since(shop, baselines)["public.tv_customer"]
+    assert (found.mode, found.state) == ("exact", State.EQUAL) and found.baseline
+    assert "so much of public.tb_customer changed" in (why(found) or "")
+
+
 CHANGED_BENEATH = {
     "helper view": "CREATE OR REPLACE VIEW v_open_order AS SELECT o.pk_order, o.fk_customer,"
     f" o.placed_at FROM {ORDER} o WHERE o.status = 'paid'",
