@@ -13,12 +13,16 @@ import psycopg
 import pytest
 from servers import Database, until
 
+from pgtv.cluster import binaries
 from pgtv.cluster.server import run_as
 from pgtv.session import Target
 
 
 def program() -> str:
-    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    """Installed, or unpacked by tools/test."""
+    unpacked = binaries.cache() / "deb/pgbouncer/usr/sbin"
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", str(unpacked)))
+    found = shutil.which("pgbouncer", path=path)
     if found is None:
         pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
     return found

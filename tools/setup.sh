@@ -53,6 +53,20 @@ packages() {
 # wanted NAME…: Debian packages without which some tests say SKIPPED. Only root gets them.
 wanted() { ! is_root || (packages "$@") || :; }
 
+# unpacked NAME LIBRARY…: like `wanted`, for a service: only its libraries are installed, its own files go
+# to $cache/deb/NAME, so that nothing is started on this machine.
+unpacked() {
+    name=$1
+    shift
+    [ ! -d "$cache/deb/$name" ] && is_root && command -v dpkg-deb >/dev/null 2>&1 || return 0
+    wanted "$@"
+    new=$cache/deb/$name.new
+    rm -rf "$new"
+    mkdir -p "$new" &&
+        (cd "$new" && apt-get download -q "$name" && dpkg-deb -x "$name"_*.deb . && rm -f ./*.deb) \
+            >"$cache/log/$name" 2>&1 && mv "$new" "$cache/deb/$name" || rm -rf "$new"
+}
+
 # alone NAME: nobody else does NAME until this process ends (flock is part of every Debian).
 alone() {
     mkdir -p "$cache/lock" || missing "cannot write to the cache $cache (set PGTV_CACHE to another folder)"
