@@ -58,6 +58,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Programs of the server to restore into, with the extension (pg_config --bindir).",
 )  # fmt: skip
 @click.option(
+    "--preload", multiple=True, metavar="LIBRARY",
+    help="Preload this library, too; may be repeated. Only the extension's is otherwise.",
+)  # fmt: skip
+@click.option(
     "-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
     help="Jobs of pg_restore.",
 )  # fmt: skip
@@ -90,6 +94,7 @@ def restore(
     database: str | None,
     superuser: str,
     bindir: Path | None,
+    preload: tuple[str, ...],
     jobs: int,
     temp: Path,
     folder: Path | None,
@@ -108,6 +113,7 @@ def restore(
     Exit codes: 0 proven within the targets, 1 proven with remarks, 2 not proven, 3 cannot tell or
     could not be tried.
     """
+    from pgtv.catalog.dialects.base import EXTENSION
     from pgtv.cli.verify import duration
     from pgtv.errors import UsageError
     from pgtv.lifecycle.restore_run import rehearse as run
@@ -118,7 +124,7 @@ def restore(
         raise UsageError("--target-time needs --archive DIR", "name where WAL was archived to")
     wish = Wish(
         backup, duration(rto), duration(rpo), bindir, before, critical, temp.absolute(), keep, jobs,
-        roles, database, superuser, archive, until,
+        roles, database, superuser, archive, until, (EXTENSION, *preload),
     )  # fmt: skip
     signal.signal(signal.SIGTERM, stop_as_by_interrupt)  # the server is removed as after Ctrl-C
 

@@ -14,6 +14,7 @@ from pgtv.lifecycle.certificate import Cure, Objective, Proof
 from pgtv.lifecycle.verdict import Point
 from pgtv.rows.result import State
 
+_REPAIR = "pgtv repair   # shows the whole cure, in order"
 _LOUD = (Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN)
 # doctor's groups that tell of the server and of what goes on there: the throwaway's own
 SERVER_GROUPS = frozenset({"activity"})
@@ -141,12 +142,18 @@ def _writes(seen: Seen) -> Iterator[Point]:
 
 
 def _findings(seen: Seen) -> Iterator[Point]:
+    found: dict[tuple[str, Severity], list[Finding]] = {}
     for one in seen.findings:
         if one.severity in _LOUD and one.caused_by is None:
-            cure = one.remedy.sql if one.remedy else ()
-            yield Point(
-                one.check, one.severity, f"{one.title}: {one.detail}", (one.object,), tuple(cure)
-            )
+            found.setdefault((one.check, one.severity), []).append(one)
+    for (check, severity), alike in found.items():
+        first = alike[0]
+        more = f" {len(alike) - 1} more like it." if len(alike) > 1 else ""
+        alone = first.remedy.sql if first.remedy else ()
+        yield Point(
+            check, severity, f"{first.title}: {first.detail}{more}",
+            tuple(f.object for f in alike), alone if len(alike) == 1 else (_REPAIR,),
+        )  # fmt: skip
 
 
 def _source(seen: Seen) -> Iterator[Point]:

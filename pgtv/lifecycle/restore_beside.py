@@ -29,13 +29,11 @@ def beside(backup: Path) -> Path | None:
 def check(backup: Path, taken: Snapshot) -> None:
     """Raises UsageError where the backup is not there, or is of another cluster than the snapshot."""
     if not backup.exists():
-        raise UsageError(
-            f"there is no backup {backup}", "take the snapshot once the backup is there"
-        )
+        raise UsageError(f"there is no backup {backup}", "the snapshot is taken once it is there")
     its = system_identifier(backup)
     mine = taken.server.system_identifier
     if its and mine and its != mine:
         raise UsageError(
-            f"{backup} is of another cluster than {taken.server.database} here",
-            "connect to the server that was backed up",
+            f"{backup} is of another cluster than the snapshot, which is of {taken.server.database}",
+            "take the snapshot of the server that was backed up",
         )

@@ -65,6 +65,7 @@ def emptied(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
         for r in before.relations
         if r.kind == "r"
         and r.oid not in before.tview_by_table
+        and r.schema != before.extension.schema
         and r.reltuples > 0
         and here.get(r.qualified) == 0
     )

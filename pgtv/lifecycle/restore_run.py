@@ -12,11 +12,17 @@ from datetime import UTC, datetime
 from pgtv.catalog import codec
 from pgtv.cluster.server import Server
 from pgtv.errors import ClusterError, UsageError
-from pgtv.lifecycle import restore_base, restore_cure, restore_dump, restore_prove, restore_server
+from pgtv.lifecycle import (
+    restore_base,
+    restore_beside,
+    restore_cure,
+    restore_dump,
+    restore_prove,
+    restore_server,
+)
 from pgtv.lifecycle.certificate import Certificate, Phase
 from pgtv.lifecycle.certificate_issue import issue
 from pgtv.lifecycle.restore_backup import digest, look_at
-from pgtv.lifecycle.restore_beside import beside
 from pgtv.lifecycle.restore_stage import Run, Say, Wish
 
 
@@ -28,10 +34,13 @@ def rehearse(wish: Wish, say: Say) -> Certificate:
     began = datetime.now(UTC)
     started = time.monotonic()
     restore_prove.check_names(wish.critical)
-    before_path = wish.before or beside(wish.path)
+    before_path = wish.before or restore_beside.beside(wish.path)
     before = codec.load(before_path) if before_path else None
     if before and (gap := before.gap("tviews")):
         raise UsageError(f"{before_path} does not hold the TVIEWs: {gap.reason}")
+    if before:
+        restore_prove.split(before, wish.critical)  # a wrong name is said now, not in an hour
+        restore_beside.check(wish.path, before)
     backup = look_at(wish.path, _pg_restore(wish))
     if backup.is_dump and (wish.archive or wish.until):
         raise UsageError("--archive and --target-time go with a base backup", "leave them out")
@@ -42,10 +51,15 @@ def rehearse(wish: Wish, say: Say) -> Certificate:
     )
     sha256 = digest(wish.path)
     phases = [Phase("identify", round(time.monotonic() - started, 3), "", counts=False)]
-    server = Server(
-        folder, restore_server.settings(wish.preload, {}), wish.superuser, wish.keep,
-        within=str(wish.temp),
-    )  # fmt: skip
+    try:
+        server = Server(
+            folder, restore_server.settings(wish.preload, {}), wish.superuser, wish.keep,
+            within=str(wish.temp),
+        )  # fmt: skip
+    except OSError as e:
+        raise UsageError(
+            f"cannot use {wish.temp}: {e.strerror or e}", "another: --temp DIR"
+        ) from None
     run = Run(
         wish, say, backup, sha256, before, before_path, server, time.monotonic(), began, phases,
         data_from=backup.data_from, data_from_by=backup.data_from_by,

@@ -176,8 +176,10 @@ def test_roles_come_from_a_file_and_tablespaces_stay_where_they_are(shop18: Data
     place.mkdir()
     with (shop18.server.root / "globals.sql").open("a") as file:
         file.write(f"CREATE TABLESPACE elsewhere OWNER postgres LOCATION '{place}';\n")
-    document, code = certified(shop18, dump(shop18, "-Fc"), "--roles", "globals.sql")
+    document, code = certified(shop18, dump(shop18, "-Fc"), "--roles", "globals.sql",
+                               "--preload", "pg_stat_statements")  # fmt: skip
     assert (code, ids(document)) == (0, set())
+    assert document["place"]["preload"] == "pg_tviews, pg_stat_statements"
     assert not any("made up" in s for s in document["not_proven"])
     assert not list(place.iterdir())
     (shop18.server.root / "none.sql").write_text("")
@@ -319,6 +321,14 @@ def test_a_damaged_file_of_a_base_backup(archived: Database) -> None:
 def test_what_is_no_backup(archived: Database) -> None:
     root = archived.server.root
     (root / "nothing").mkdir(exist_ok=True)
+    saved(archived, "other.json")
+    snapshot = root / "other.json"
+    held = json.loads(snapshot.read_text())
+    held["server"]["system_identifier"] = "1"
+    snapshot.write_text(json.dumps(held))
+    _backup(archived, "whole", f"--tablespace-mapping={root}/space={root}/m4")
+    done = rehearse(archived, "whole", "--before", "other.json")
+    assert done.returncode == 3 and "is of another cluster" in done.stderr
     for backup, said in (
         ("data", "postmaster.pid"),
         ("nothing", "neither toc.dat"),

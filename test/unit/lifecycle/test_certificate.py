@@ -87,6 +87,12 @@ def test_each_fault_has_its_point(more: dict[str, object], expected: dict[str, S
     assert said(seen(**more)) == expected
 
 
+def test_findings_of_one_check_are_told_once() -> None:
+    other = replace(_finding(Severity.WARNING), id="x:z", object="z")
+    (one,) = points(seen(findings=(_finding(Severity.WARNING), other)), MET, MET)
+    assert one.objects == ("y", "z") and one.text == "T: D 1 more like it."
+
+
 def test_targets() -> None:
     assert said(seen(), Objective(1, 2.0)) == {"rto-missed": Severity.WARNING}
     assert said(seen(), MET, Objective(1, 2.0)) == {"rpo-missed": Severity.WARNING}
