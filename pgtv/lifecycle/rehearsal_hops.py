@@ -16,6 +16,7 @@ from pgtv.errors import ClusterError, Exit, UsageError
 from pgtv.lifecycle import rehearsal_verify, upgrade_died, upgrade_log
 from pgtv.lifecycle.rehearsal import Clock, Running
 from pgtv.lifecycle.rehearsal_server import SETTINGS, databases, extension_version, look, pgtv
+from pgtv.lifecycle.upgrade_target import checksums
 from pgtv.lifecycle.verdict import Point
 
 MODES = ("copy", "link", "clone")
@@ -45,7 +46,7 @@ def major(clock: Clock, old: Server, new: Path, folder: Path, mode: str = "copy"
     made = Server(new, SETTINGS, old.superuser, within=old.within)
     try:
         with clock.phase("initdb") as phase:
-            options = _alike(old)
+            options = _alike(old, binaries.version(new))
             phase.commands.append(shlex.join(["initdb", "-U", old.superuser, *options]))
             made.init(*options)
         old.stop()
@@ -123,19 +124,16 @@ def _do(server: Server, database: str, phase: Running, folder: Path, *args: str)
     phase.said = said.last
     # attaching exits 1 where something is other than before: verifying tells what
     if said.code not in (Exit.HEALTHY, Exit.WARNING):
-        raise ClusterError(f"{database}: {' '.join(said.text.split())[-600:]}")
+        raise ClusterError(f"{database}: {said.complaint}")
 
 
-def _alike(old: Server) -> list[str]:
-    """Options of initdb that make a cluster which pg_upgrade takes."""
+def _alike(old: Server, major: int) -> list[str]:
+    """Options of initdb that make a cluster of `major` which pg_upgrade takes."""
     told = old.program("pg_controldata", "-D", str(old.data))
     facts = dict(re.findall(r"^(.*?):\s+(.*)$", told, re.M))
     checked = facts.get("Data page checksum version", "0") != "0"
     segment = int(facts.get("Bytes per WAL segment", 16777216)) // (1 << 20)
-    # from 18 on checksums are the default, before they had to be asked for
-    return [
-        "--data-checksums" if checked else "--no-data-checksums", f"--wal-segsize={segment}",
-    ]  # fmt: skip
+    return [*checksums(checked, major), f"--wal-segsize={segment}"]
 
 
 def _pg_upgrade(old: Server, new: Server, *options: str) -> None:

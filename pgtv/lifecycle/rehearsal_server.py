@@ -40,6 +40,13 @@ class Said:
         lines = [x.strip() for x in self.text.splitlines() if x.strip()]
         return lines[-1] if lines else f"exit code {self.code}"
 
+    @property
+    def complaint(self) -> str:
+        """The error and its hint, without what was shown before them."""
+        lines = [" ".join(x.split()) for x in self.text.splitlines()]
+        at = next((n for n, x in enumerate(lines) if x.startswith("pgtv: ")), None)
+        return self.last if at is None else " ".join(lines[at:]).removeprefix("pgtv: ")
+
 
 def databases(server: Server) -> list[str]:
     """Those that have the extension."""
@@ -175,5 +182,10 @@ def _refill(server: Server) -> None:
     """UNLOGGED TVIEWs are empty in a base backup; the extension fills them when asked."""
     for name in databases(server):
         snapshot = look(server, name)
-        if any(t.valid is False for t in snapshot.tviews):
+        unlogged = {r.oid for r in snapshot.relations if r.persistence == "u"}
+        # early releases keep no record of whether rows can be trusted
+        if any(
+            t.valid is False or (t.valid is None and t.table_oid in unlogged)
+            for t in snapshot.tviews
+        ):
             server.psql(dialects.named(snapshot.extension.generation).rebuild_empty(), name)

@@ -10,6 +10,7 @@ from pgtv.catalog.model import Snapshot
 from pgtv.checks.examine import Examination
 from pgtv.checks.versions import newer
 from pgtv.lifecycle.upgrade_points import Question, done, from_findings, none, of, todo, unknown
+from pgtv.lifecycle.upgrade_target import checksums
 from pgtv.lifecycle.verdict import Point
 
 _MARGIN = 1.1  # of a copy's size: WAL and catalogs of the new cluster come on top
@@ -75,9 +76,9 @@ def target(now: Snapshot, asked: Question) -> Iterator[Point]:
 
 def _new_cluster(now: Snapshot, asked: Question) -> Iterator[Point]:
     sums = now.setting.get("data_checksums")
-    option = "--data-checksums" if sums == "on" else "--no-data-checksums"
+    option = " ".join(["", *checksums(sums == "on", asked.to)])
     lines = (
-        f"initdb -D NEW_DATA -U postgres {option}   # the superuser's name as on the old server",
+        f"initdb -D NEW_DATA -U postgres{option}   # the superuser's name as on the old server",
         f"echo \"shared_preload_libraries = '{EXTENSION}'\" >> NEW_DATA/postgresql.conf"
         "   # with the others that it has",
     )

@@ -35,6 +35,13 @@ class NewServer:
     free_bytes: int | None = None
 
 
+def checksums(wanted: bool, major: int) -> list[str]:
+    """The option of initdb of that release; before 18 none were the default, and had no option."""
+    if wanted:
+        return ["--data-checksums"]
+    return ["--no-data-checksums"] if major >= 18 else []
+
+
 def look(bindir: Path, data: Path | None = None) -> NewServer:
     """Ask pg_config in `bindir`, and `postgres -C` about the cluster `data`, which is not started.
 
@@ -51,16 +58,16 @@ def look(bindir: Path, data: Path | None = None) -> NewServer:
     if control.exists():
         found = re.search(r"^\s*default_version\s*=\s*'([^']*)'", control.read_text(), re.M)
         version = found[1] if found else None
-    preload = checksums = None
+    preload = summed = None
     if data is not None:
         postgres = bindir / "postgres"
         owner = data.stat().st_uid
         preload = _ask(postgres, "-C", "shared_preload_libraries", "-D", str(data), owner=owner)
-        checksums = _ask(postgres, "-C", "data_checksums", "-D", str(data), owner=owner) == "on"
+        summed = _ask(postgres, "-C", "data_checksums", "-D", str(data), owner=owner) == "on"
     return NewServer(
         str(bindir), int(told[1]), str(library) if library else None,
         str(control) if control.exists() else None, version, str(data) if data else None,
-        preload, checksums, shutil.disk_usage(data).free if data else None,
+        preload, summed, shutil.disk_usage(data).free if data else None,
     )  # fmt: skip
 
 

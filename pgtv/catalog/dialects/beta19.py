@@ -22,6 +22,9 @@ class Beta19Dialect(Dialect):
     def refresh(self, table: str) -> str:
         return f"SELECT pg_tviews_refresh({literal(table)});"
 
+    def rebuild_empty(self) -> str:
+        return "SELECT * FROM pg_tviews_rebuild_all(true);"
+
     def backing_view(self, schema: str, name: str) -> str:
         return "v_" + name.removeprefix("tv_")
 

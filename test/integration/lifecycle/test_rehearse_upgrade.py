@@ -177,8 +177,12 @@ def test_a_dump_of_16_goes_to_17_and_on_to_18(tmp_path: Path) -> None:
 
 OLD = """
 CREATE EXTENSION pg_tviews;
+CREATE ROLE app NOLOGIN;
+GRANT CREATE ON SCHEMA public TO app;
+SET ROLE app;
 CREATE TABLE tb_user (pk_user bigint PRIMARY KEY, id uuid DEFAULT gen_random_uuid(), name text);
 INSERT INTO tb_user SELECT g, gen_random_uuid(), 'user ' || g FROM generate_series(1, 20) g;
+RESET ROLE;
 CREATE TABLE tv_user AS SELECT u.pk_user, u.id,
     jsonb_build_object('id', u.id, 'name', u.name) AS data FROM tb_user u;
 """
