@@ -61,7 +61,7 @@ def judge(
             found += _statement(copy, step)
         if single:
             copy.commit()
-    found = kept_out(found)
+    found = made_again(kept_out(found))
     unseen = tuple(f"{g.section}: {g.reason}" for g in snapshot.gaps if g.section in NEEDED)
     return Migration(
         tuple(s.name for s in sources), against, tuple(found), order(found, snapshot), unseen
@@ -92,6 +92,29 @@ def kept_out(statements: Sequence[Statement]) -> list[Statement]:
                 )  # fmt: skip
                 break
     return found
+
+
+def made_again(statements: Sequence[Statement]) -> list[Statement]:
+    """TVIEWs that are dropped, and made again further down, are rebuilt: that is the way to do it."""
+    found = list(statements)
+    for number, statement in enumerate(found):
+        later = {s.makes for s in found[number + 1 :] if s.makes and s.fails is None}
+        if later:
+            found[number] = replace(
+                statement,
+                effects=tuple(
+                    replace(e, what=What.REBUILDS, text=e.text + "; made again below", cure=())
+                    if e.what is What.DROPS and all(_among(t, later) for t in e.tviews)
+                    else e
+                    for e in statement.effects
+                ),
+            )
+    return found
+
+
+def _among(label: str, made: Iterable[str]) -> bool:
+    """Whether a qualified name is one of names that may lack the schema."""
+    return any(label == name or label.endswith(f".{name}") for name in made)
 
 
 def _statement(copy: Copy, step: Step) -> Iterable[Statement]:

@@ -110,6 +110,11 @@ def test_a_dropped_tview_stands_in_no_way() -> None:
         " 'SELECT c.pk_customer, c.name FROM tb_customer c');"
     )
     assert rules(text) == ["tview-drop/cascade", "drop-column", "tview-created"]
+    assert "drops" in whats(text)  # two of the three do not come back
+    again = "SELECT tviews.pg_tviews_create_or_replace('{0}', 'SELECT o.pk_order AS pk_{1} FROM tb_order o');"
+    text += again.format("public.tv_order", "order") + again.format("tv_report", "report")
+    assert "drops" not in whats(text) and "rebuilds" in whats(text)
+    assert judged(text).exit is Exit.WARNING
 
 
 def test_only_readers_two_steps_away_stay_stale() -> None:
