@@ -52,7 +52,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "rehearse": (
         "pgtv.cli.rehearse",
         "rehearse",
-        "Try an upgrade on throwaway servers: measured and verified",
+        "Try an upgrade or a restore on throwaway servers: measured and verified",
     ),
     "upgrade": ("pgtv.cli.upgrade", "upgrade", "Take TVIEWs through a major upgrade, and back"),
     "2pc": ("pgtv.cli.twophase", "twophase", "See and end prepared transactions"),
