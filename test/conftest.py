@@ -7,6 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A test may take as long as it takes: the machine may be doing other things beside.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # Started in the background of a shell, this process ignores SIGINT, and so would all that it starts:
 # tests that interrupt pgtv would wait for ever.
