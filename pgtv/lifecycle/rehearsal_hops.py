@@ -13,6 +13,7 @@ from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server
 from pgtv.errors import ClusterError, Exit, UsageError
+from pgtv.finding import Severity
 from pgtv.lifecycle import rehearsal_verify, upgrade_died, upgrade_log
 from pgtv.lifecycle.rehearsal import Clock, Running
 from pgtv.lifecycle.rehearsal_server import SETTINGS, databases, extension_version, look, pgtv
@@ -153,4 +154,5 @@ def _why(new: Server) -> str | None:
         found = upgrade_died.judge(upgrade_log.read(new.data), "")
     except UsageError:
         return None
-    return " ".join(" ".join((p.text, *p.objects[:1])) for p in found.points[1:]) or None
+    causes = [p for p in found.points[1:] if p.severity is not Severity.INFO]
+    return " ".join(" ".join((p.text, *p.objects[:1])) for p in causes) or None

@@ -36,7 +36,7 @@ def judge(log: Log, subject: str) -> Verdict:
     if log.complete or log.compatible:
         return _ended(log, subject)
     way = _way_back(log)
-    points = (way, *_leftover(log, way), *_causes(log, way))
+    points = (way, *_leftover(log, way), *_causes(log, way), *_again(log, way))
     found = Verdict(subject, "", points)
     return Verdict(subject, _OUTCOME[found.exit], points, _facts(log, way), tuple(_next(log, way)))
 
@@ -114,8 +114,8 @@ def _linked(log: Log) -> Point:
     return Point(
         "linked", Severity.WARNING,
         "--link had begun: both clusters share files, and the old one's control file was renamed. "
-        "There is a way back as long as the new server was never started: remove the new data "
-        "directory, rename the file back, start the old server."
+        "There is a way back as long as the new server was never started: rename the file back, start "
+        "the old server, and never the new one on that directory."
         + ("" if _control(log.new) else " Whether it was started cannot be seen from here."),
     )  # fmt: skip
 
@@ -226,8 +226,8 @@ def _facts(log: Log, way: Point) -> dict[str, str]:
 
 
 def _next(log: Log, way: Point) -> Iterator[str]:
-    """What to run, in order: the old server first, for somebody waits for it."""
-    old, new = log.old or "OLD_DATA", log.new or "NEW_DATA"
+    """What to run now: the old server, for somebody waits for it."""
+    old = log.old or "OLD_DATA"
     if way.severity is not Severity.WARNING or way.id == "not-begun":
         return
     for data in log.running:
@@ -236,9 +236,22 @@ def _next(log: Log, way: Point) -> Iterator[str]:
         control = f"{old}/global/pg_control"
         yield f"mv {shlex.quote(control + '.old')} {shlex.quote(control)}"
     yield _start(log.old_bin, old)
-    yield "# served again; where TVIEWs are detached, this lets writes in:"
-    yield "pgtv upgrade attach --from SNAPSHOT --apply"
-    yield "# or, to upgrade after all:"
+
+
+def _again(log: Log, way: Point) -> Iterator[Point]:
+    """How to go on once the old server serves: kept apart from what is to be run now."""
+    if way.severity is not Severity.WARNING or way.id == "not-begun":
+        return
+    yield Point(
+        "then", Severity.INFO,
+        "Once the old server serves: where TVIEWs are detached, attaching there lets writes in. Or, to "
+        "upgrade after all, in this order:",
+        cure=tuple(_upgrade(log, way)),
+    )  # fmt: skip
+
+
+def _upgrade(log: Log, way: Point) -> Iterator[str]:
+    old, new = log.old or "OLD_DATA", log.new or "NEW_DATA"
     yield "pgtv preflight upgrade   # in each database that has the extension"
     if log.error and _KNOWN.search(log.error[0]):
         name = shlex.quote(log.database or "DATABASE")

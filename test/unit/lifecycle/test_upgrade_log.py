@@ -91,6 +91,7 @@ def test_wherever_it_is_cut_the_old_server_is_started_only_where_it_is_whole(
         assert told.exit is Exit.WARNING
         assert told.points[0].id in ("old-untouched", "checks-failed")
         assert len(starts) == 1
+        assert not [c for c in told.commands if c.startswith("rm ")]
         assert not [c for c in told.commands if c.startswith("mv ")]
 
 
@@ -130,7 +131,9 @@ def test_the_known_failure_is_named_with_the_database_and_the_way_on(tmp_path: P
     assert log.last == upgrade_log.Step(PREPARES[-1], "failed")
     known = next(p for p in told.points if p.id == "extension-in-the-way")
     assert "database shop" in known.text
-    assert "pgtv upgrade detach -d shop --snapshot before.json --apply" in told.commands
+    assert told.commands[-1].startswith("/o/bin/pg_ctl -D /o/data ")
+    then = next(p for p in told.points if p.id == "then")
+    assert "pgtv upgrade detach -d shop --snapshot before.json --apply" in then.cure
     assert told.exit is Exit.WARNING
 
 
@@ -165,7 +168,7 @@ def test_another_error_of_the_restore_is_quoted_and_not_called_known(tmp_path: P
     _, told = verdict(folder)
     point = next(p for p in told.points if p.id == "restore-failed")
     assert "public.other" in point.objects[0]
-    assert not any("upgrade detach" in c for c in told.commands)
+    assert not any("upgrade detach" in c for p in told.points for c in p.cure)
 
 
 def test_what_is_printed_beside_a_step_is_why_it_stopped(tmp_path: Path) -> None:
