@@ -189,8 +189,10 @@ def _apply(
     """Apply, look again, and go on while that uncovers more; exits by what remains."""
     from pgtv import plan as plans
     from pgtv.applying import apply
+    from pgtv.repairs.remembering import still_owed
 
     cured: set[str] = set()
+    owed: list[str] = []
     left = {x.finding: x for x in plan.left}
     for turn in range(ROUNDS):
         new = {c for s in plan.steps for c in s.cures} - cured
@@ -204,6 +206,7 @@ def _apply(
                 rows=lambda step: _rows(target, step, asked.given),
             )  # fmt: skip
         cured |= new
+        owed += still_owed(plan.steps)
         plan = make(target, None, asked, frozenset(cured))
         left |= {x.finding: x for x in plan.left}
         receipt.remaining = tuple(sorted({c for s in plan.steps for c in s.cures}))
@@ -216,7 +219,10 @@ def _apply(
             click.echo(f"still there: {finding}", err=True)
         return Exit.CRITICAL
     click.echo("checked again: " + ("done" if cured else "nothing to do"), err=True)
-    return Exit.WARNING if left else Exit.HEALTHY
+    if owed:
+        names = ", ".join(dict.fromkeys(owed))
+        click.echo(f"rows are owed: {names}; this brings them: pgtv repair --apply", err=True)
+    return Exit.WARNING if left or owed else Exit.HEALTHY
 
 
 def _rows(target: Target, step: Step, given: Given | None) -> str:

@@ -15,6 +15,7 @@ from pgtv.catalog.model import Relation, Snapshot
 from pgtv.checks.owing import forget, is_owed, note
 from pgtv.plan import Step
 
+TITLE = "Note on the backing views that rows are owed, should this not come to its end"
 _MADE = re.compile(r"CREATE VIEW (?P<name>.+?) AS\n")
 
 
@@ -38,7 +39,7 @@ def remember(
         return steps
     first = Step(
         phase="installation",
-        title="Note on the backing views that rows are owed, should this not come to its end",
+        title=TITLE,
         statements=(
             "BEGIN;",
             *(note(v.qualified, v.comment) for v in standing),
@@ -68,6 +69,17 @@ def settle(
     )
     command = step.command or ("pgtv repair --apply" if step.merge and statements else None)
     return replace(step, statements=(*step.statements, *statements), command=command)
+
+
+def still_owed(steps: Iterable[Step]) -> list[str]:
+    """TVIEWs that these steps note and do not settle: rows were not asked for."""
+    noted: dict[str, None] = {}
+    for step in steps:
+        if step.title == TITLE:
+            noted.update(dict.fromkeys(step.tviews))
+        elif step.phase == "rows":
+            noted = {t: None for t in noted if t not in step.tviews}
+    return list(noted)
 
 
 def backing_view(

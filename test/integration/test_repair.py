@@ -157,6 +157,18 @@ def test_undo(shop: Database, tmp_path: Path) -> None:
     assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 2
 
 
+def test_triggers_alone_leaves_rows_owed_and_says_so(shop18: Database, tmp_path: Path) -> None:
+    shop18.sql(f"{DROP_ROW}; {RENAMED}")
+    done = shop18.pgtv("repair", "triggers", "--apply", "--receipt", str(tmp_path / "r.json"))
+    assert done.returncode == 1, done.stderr
+    assert "rows are owed: public.tv_customer; this brings them" in done.stderr
+    assert "rows-owed" in shop18.pgtv("doctor", "--only", "rows-owed").stdout
+    done = shop18.pgtv("repair", "--apply", "--receipt", str(tmp_path / "r2.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shop18.pgtv("doctor", "--verify").returncode in (0, 1)
+    assert shop18.pgtv("verify").returncode == 0
+
+
 def test_undo_of_a_lease_names_the_command(shop18: Database, tmp_path: Path) -> None:
     assert shop18.pgtv("init", "--apply").returncode == 0
     receipt = str(tmp_path / "r.json")
