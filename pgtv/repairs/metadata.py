@@ -21,7 +21,7 @@ from pgtv.lifecycle.attach import installation
 from pgtv.plan import PHASES, Left, Plan, Step
 from pgtv.repairs import from_findings
 from pgtv.repairs.registration import intact, restore, trust
-from pgtv.repairs.remembering import remember, settle
+from pgtv.repairs.remembering import narrowed, remember, settle
 from pgtv.repairs.sources import Registration, Source, decide, disagreement
 
 # Their printed cures would undo what is restored, or are part of restoring it.
@@ -98,7 +98,7 @@ def _without(plan: Plan, findings: set[str], restoring: bool) -> Plan:
 
     return replace(
         plan,
-        steps=tuple(s for s in plan.steps if not any(map(ours, s.cures))),
+        steps=tuple(narrowed(s for s in plan.steps if not any(map(ours, s.cures)))),
         left=tuple(x for x in plan.left if not ours(x.finding)),
     )
 

@@ -6,7 +6,7 @@ See pgtv.checks.owing for what the note is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -69,6 +69,26 @@ def settle(
     )
     command = step.command or ("pgtv repair --apply" if step.merge and statements else None)
     return replace(step, statements=(*step.statements, *statements), command=command)
+
+
+def narrowed(steps: Iterable[Step]) -> list[Step]:
+    """The notes of a plan that lost some of its steps: only for TVIEWs whose rows it still brings."""
+    kept = list(steps)
+    brought = {t for s in kept if s.phase == "rows" for t in s.tviews}
+    return [one for s in kept for one in ((s,) if s.title != TITLE else _narrow(s, brought))]
+
+
+def _narrow(step: Step, tviews: Collection[str]) -> Iterator[Step]:
+    chosen = [n for n, label in enumerate(step.tviews) if label in tviews]
+    begin, *notes, commit = step.statements
+    if chosen:
+        yield replace(
+            step,
+            statements=(begin, *(notes[n] for n in chosen), commit),
+            locks=tuple(step.locks[n] for n in chosen),
+            undo=tuple(step.undo[n] for n in chosen) if step.undo else None,
+            tviews=tuple(step.tviews[n] for n in chosen),
+        )
 
 
 def still_owed(steps: Iterable[Step]) -> list[str]:
