@@ -62,7 +62,7 @@ def apply(shared: Server, fault: Fault) -> Applied:
             fault.inject(b)
         else:
             b.sql(fault.inject)
-        healthy = with_new(b, healthy)
+        healthy = b.registered() if fault.redefines else with_new(b, healthy)
         left = standing(b)
         stood = stood if left is None else stood & left
         b.write((*fault.writes, *WRITES), fault.writer)

@@ -52,6 +52,7 @@ class Fault:
     unseen: why nothing in any catalog tells it, for what stays missed.
     beyond: of what `pgtv repair --apply` cannot cure, why not, and what it takes.
     standby: whether people look, and paste cures, on a standby of the server that is written to.
+    redefines: whether the injection means the definitions that it leaves: those are right then.
     again: whether the fault's own writes must work after the cure; False where they are the harm.
     """
 
@@ -69,6 +70,7 @@ class Fault:
     undo: str = ""
     aged: float = 0.0
     again: bool = True
+    redefines: bool = False
     standby: bool = False
     unseen: str = ""
     beyond: tuple[Beyond, str] | None = None

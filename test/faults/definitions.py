@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from declare import (
     BASKET,
+    CATEGORY,
     CUSTOMER,
     FAILS,
     LINE,
@@ -96,6 +97,14 @@ FAULTS = (
         """CREATE OR REPLACE VIEW public.v_open_order AS
         SELECT o.pk_order, o.fk_customer, o.placed_at FROM "Sales Dept".tb_order o
         WHERE o.status IN ('open', 'paid')""",
+    ),
+    Fault(
+        "upstream-replaced", "A TVIEW is replaced, and another reads it through a third", 12,
+        (LINE, PRODUCT, CATEGORY), WRONG,
+        """SELECT tviews.pg_tviews_create_or_replace('public.tv_category', $q$
+        SELECT c.pk_category, c.id, jsonb_build_object('id', c.id, 'called', c.name) AS data
+        FROM public.tb_category c $q$)""",
+        redefines=True,
     ),
     Fault(
         "helper-view-new-table", "A plain view in between reads another table now", 12,

@@ -67,7 +67,7 @@ def measure(shared: Server, fault: Fault, *, cure: bool = True) -> Result:
             fault.inject(b)
         else:
             b.sql(fault.inject)
-        healthy = with_new(b, healthy)
+        healthy = b.registered() if fault.redefines else with_new(b, healthy)
         health = b.health()
         result.health = "error" if health is None else "seen" if health else "silent"
         found = _relevant(b, fault, was)
