@@ -1,8 +1,8 @@
 """The matrix holds: each fault does what it says, and what was once found or cured still is.
 
 On the newer major everything from injection to the cure by printed SQL; on the other one who sees it,
-of one fault in four. Cured by `pgtv repair --apply`: one fault of each mode. With tools/test --all every
-fault on both.
+of a sample. Cured by `pgtv repair --apply`: one fault of each mode. With tools/test --all every fault on
+both.
 """
 
 from __future__ import annotations
@@ -31,14 +31,6 @@ CURED = {h: n for n, h in enumerate(("no", "snapshot", "command", "named", "veri
 ONE_OF_EACH = tuple(
     {f.mode: f.id for f in reversed(FAULTS.values()) if f.settings is None}.values()
 )
-CASES = [
-    pytest.param(
-        major, name, id=f"pg{major}-{name}",
-        marks=() if major == max(REAL_MAJORS) or number % 4 == 0 else pytest.mark.whole,
-    )
-    for major in REAL_MAJORS
-    for number, name in enumerate(FAULTS)
-]  # fmt: skip
 AGAIN = "python test/faults/run.py --write, then tools/gen_faults"
 
 
@@ -61,7 +53,8 @@ def test_what_repair_does_not_cure_says_what_it_takes(name: str) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("fault_server", "name"), CASES, indirect=["fault_server"])
+@pytest.mark.sampled
+@pytest.mark.parametrize("name", FAULTS)
 def test_fault(fault_server: Server, name: str) -> None:
     fault, recorded, major = FAULTS[name], MATRIX[name], fault_server.major
     if major not in fault.majors:

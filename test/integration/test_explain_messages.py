@@ -14,6 +14,8 @@ from servers import Database
 
 from pgtv.explain.texts import find, table
 
+pytestmark = pytest.mark.sampled
+
 SAID = {e["id"]: e["said"] for e in table("messages") if "said" in e}
 # What a single statement cannot provoke, and where it is.
 ELSEWHERE = {

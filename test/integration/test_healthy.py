@@ -74,6 +74,7 @@ def test_there_are_more_than_a_hundred() -> None:
 
 
 @pytest.mark.real
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("healthy_server", "shape", "style"),
     ON_MAJORS,

@@ -13,6 +13,8 @@ from pgtv.checks.examine import examine
 from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding
 
+pytestmark = pytest.mark.sampled
+
 GROUPS = ("installation", "metadata", "triggers", "privileges", "storage")
 CHECKS = [
     pytest.param(c, id=c.id)

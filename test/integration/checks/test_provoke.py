@@ -19,6 +19,8 @@ from pgtv.checks.examine import Outcome, State, examine
 from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding, Severity
 
+pytestmark = pytest.mark.sampled
+
 CHECKS = all_checks()
 HERE = [pytest.param(c, id=c.id) for c in CHECKS.values() if not c.provoke.elsewhere]
 ELSEWHERE = [pytest.param(c, id=c.id) for c in CHECKS.values() if c.provoke.elsewhere]

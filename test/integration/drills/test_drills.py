@@ -13,6 +13,8 @@ from pgtv.drills.model import State
 from pgtv.drills.registry import all_modes, select
 from pgtv.drills.stage import Stage
 
+pytestmark = pytest.mark.sampled
+
 SHARED = [
     f"{m.id}/{v.id}"
     for m, v in select()

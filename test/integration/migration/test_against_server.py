@@ -19,6 +19,8 @@ from pgtv.migration.judge import judge
 from pgtv.migration.model import Migration, Mode, What
 from pgtv.migration.rules import RULES
 
+pytestmark = pytest.mark.sampled
+
 LOCKS = """
 SELECT relation::int8, mode FROM pg_locks
 WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
