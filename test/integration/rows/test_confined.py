@@ -179,9 +179,13 @@ def test_verifying_leaves_nothing_behind_and_a_confined_login_uses_no_xid(shop: 
         " CREATE ROLE reader LOGIN; END IF; END $$; GRANT pg_read_all_data TO reader;"
     )
     functions = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'pgtv%'"
-    before = shop.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())")
-    done = shop.pgtv("verify", user="reader")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert shop.sql("SELECT pg_snapshot_xmax(pg_current_snapshot())") == before
+    next_xid = "SELECT pg_snapshot_xmax(pg_current_snapshot())"
+    used = set()
+    for _ in range(3):  # autovacuum takes one now and then, a login that needs one takes it always
+        before = int(shop.sql(next_xid))
+        done = shop.pgtv("verify", user="reader")
+        assert done.returncode == 0, done.stdout + done.stderr
+        used.add(int(shop.sql(next_xid)) - before)
+    assert 0 in used
     assert shop.pgtv("verify").returncode == 0
     assert shop.sql(functions).strip() == "0"
