@@ -10,6 +10,8 @@ from servers import Database
 
 from pgtv.graph.compare import differences
 
+pytestmark = pytest.mark.sampled
+
 TWO = """
 CREATE TABLE tb_a (pk_a int PRIMARY KEY, fk_b int, n text);
 CREATE TABLE tb_b (pk_b int PRIMARY KEY, n text);

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from servers import Database
 
+pytestmark = pytest.mark.sampled
+
 ESCAPES = {
     "set_config": "PERFORM set_config('role', 'none', false);",
     "reset role": "EXECUTE 'RESET ROLE';",

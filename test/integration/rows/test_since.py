@@ -24,6 +24,8 @@ from pgtv.rows.compare import Wanted
 from pgtv.rows.result import Result, State
 from pgtv.rows.run import Plan, verify_all
 
+pytestmark = pytest.mark.sampled
+
 QUIET = "SET session_replication_role = replica;"  # DML that no trigger sees
 ORDER, LINE = '"Sales Dept".tb_order', '"Sales Dept".tb_order_line'
 
