@@ -37,7 +37,7 @@ look() {
         --mode "$MODE" >"$2.preflight" 2>&1 || code=$?
     [ "${code:-0}" -le 3 ] || stop 2 "preflight failed: $(tail -n 1 "$2.preflight")"
     # what the next steps do, and what was done above
-    left=$(grep -E '^(TO DO|UNKNOWN) ' "$2.preflight" | grep -vE ' (detached|other-databases|contents): ' || :)
+    left=$(grep -E '^(TO DO|UNKNOWN) ' "$2.preflight" | grep -vE ' (detached|other-databases|contents):' || :)
     [ -z "$left" ] || stop 1 "$1 is not ready: $(printf '%s' "$left" | sed 's/^TO DO *//; 1q') (all: $2.preflight)"
     grep -q '^done ' "$2.preflight" || stop 2 "preflight failed: $(tail -n 1 "$2.preflight")"
 }

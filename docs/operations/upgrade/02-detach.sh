@@ -14,8 +14,8 @@ detach() {
     # the snapshot is all that is left of the registrations: it has to be whole
     pgtv snapshot show "$2.json" >/dev/null 2>&1 || stop 2 "$2.json cannot be read: do not go on"
     pgtv preflight upgrade -d "$1" --to "$new_major" --before "$2.json" >"$2.detached" 2>&1 || :
-    grep -q '^done .* detached: ' "$2.detached" || stop 2 "$1 is not fenced: read $2.detached"
-    grep -q '^done .* snapshot: ' "$2.detached" || stop 2 "$2.json is of another database: read $2.detached"
+    grep -q '^done .* detached:' "$2.detached" || stop 2 "$1 is not fenced: read $2.detached"
+    grep -q '^done .* snapshot:' "$2.detached" || stop 2 "$2.json is of another database: read $2.detached"
     say "$1 is detached: $2.json"
 }
 each detach
