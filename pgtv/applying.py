@@ -8,20 +8,41 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgtv import plan as plans
 from pgtv.errors import NotPossible, PgtvError, QueryError, UsageError
+from pgtv.journal import Batches, Journal
 from pgtv.plan import Done, Plan, Receipt, Step
+from pgtv.rows.written import RefreshedTview
 
 if TYPE_CHECKING:
     import psycopg
 
+    from pgtv.session import Target
+
 # "pgtv" as a number: the advisory lock of whoever applies, per database
 APPLIER_LOCK = 0x70677476
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Tells the receipt what a merge writes: called with each TVIEW as it ends; batch: with each batch
+    that was committed until then."""
+
+    tview: Callable[[RefreshedTview], None]
+    batch: Batches
+
+    def __call__(self, one: RefreshedTview) -> None:
+        self.tview(one)
+
+
+Rows = Callable[[Step, Keep], str]
 GOES_ON = "what was done so far stays done, and the next run goes on from there"
 
 
@@ -33,26 +54,26 @@ def apply(
     *,
     lock_timeout: str = "2s",
     statement_timeout: str = "0",
-    rows: Callable[[Step], str] | None = None,
+    rows: Rows | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Run every step in order; stops at the first statement that fails for good.
 
-    connection: a writing session in autocommit. show: called with each statement before it runs.
-    rows: does the steps that are merges (they have no statements) and says what it did.
-    Raises NotPossible when another applier is at work or the server is read-only, QueryError for
-    the failing statement (the receipt has it too).
+    connection: an acting_session. show: called with each statement before it runs.
+    rows: does the steps that are merges (they have no statements) and says what it did; tells the
+    receipt of each TVIEW as it ends.
+    Raises QueryError for the failing statement (the receipt has it too).
     """
-    take_turn(connection)
     receipt = Receipt(plan, _now(), connection.info.user, "pgtv")
     plans.write(receipt, receipt_path)
+    journal = Journal(receipt_path)
     try:
         _set(connection, "lock_timeout", lock_timeout)
         _set(connection, "statement_timeout", statement_timeout)
         for number, step in enumerate(plan.steps, 1):
             show(f"-- {number}. {step.title}")
             if step.merge:
-                _merge(number, step, receipt, receipt_path, rows)
+                _merge(number, step, receipt, receipt_path, journal, rows)
             for unit in plans.units(step.statements):
                 _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
     except (KeyboardInterrupt, PgtvError) as e:
@@ -61,6 +82,8 @@ def apply(
         with contextlib.suppress(PgtvError):  # what stopped it is what has to be told
             plans.write(receipt, receipt_path)
         raise
+    finally:
+        journal.close()
     receipt.outcome, receipt.finished_at = "complete", _now()
     _keep(receipt, receipt_path)
     return receipt
@@ -77,8 +100,30 @@ def _keep(receipt: Receipt, path: Path) -> None:
         ) from None
 
 
-def take_turn(connection: psycopg.Connection[Any]) -> None:
-    """Become the one that applies to this database, until the session ends. Raises NotPossible."""
+@contextlib.contextmanager
+def acting_session(target: Target) -> Iterator[psycopg.Connection[Any]]:
+    """A session that may write, of the one who acts on this database; to be had before the look that
+    decides what is done, and until its end. Sessions beside it, which merge, share its turn. What ends
+    the process from outside is an interruption meanwhile.
+
+    Raises ConnectError, and NotPossible on a standby, behind a pooler, and while another one acts.
+    """
+    from pgtv.session import connected
+    from pgtv.signals import as_interruption
+
+    with as_interruption(), connected(target, read_only=False) as connection:
+        _take_turn(connection)
+        yield connection
+
+
+def acting_if(
+    apply: bool, target: Target
+) -> AbstractContextManager[psycopg.Connection[Any] | None]:
+    """acting_session where something is to be applied, else nothing."""
+    return acting_session(target) if apply else contextlib.nullcontext()
+
+
+def _take_turn(connection: psycopg.Connection[Any]) -> None:
     row = connection.execute(
         "SELECT pg_catalog.pg_is_in_recovery(), CASE WHEN pg_catalog.pg_is_in_recovery() THEN true"
         " ELSE pg_catalog.pg_try_advisory_lock(%s) END",
@@ -104,10 +149,15 @@ def _merge(
     step: Step,
     receipt: Receipt,
     receipt_path: Path,
-    rows: Callable[[Step], str] | None,
+    journal: Journal,
+    rows: Rows | None,
 ) -> None:
     if rows is None:
         raise NotPossible("this plan merges rows, which is not done here", "use: pgtv repair")
+    import psycopg
+
+    from pgtv.session import translate
+
     at, started = _now(), time.monotonic()
 
     def record(outcome: str, error: str | None = None, what: str = step.title) -> None:
@@ -116,14 +166,20 @@ def _merge(
         if outcome == "done":  # else apply writes it, and says what stopped it
             _keep(receipt, receipt_path)
 
+    def keep(tview: RefreshedTview) -> None:
+        receipt.rows.append(tview)
+        _keep(receipt, receipt_path)
+        journal.ended(tview["tview"])
+
     try:
-        what = rows(step)
+        what = rows(step, Keep(keep, journal.batch))
     except KeyboardInterrupt:
         record("interrupted")
         raise
-    except PgtvError as e:
-        record("failed", e.message)
-        raise
+    except (PgtvError, psycopg.Error) as e:
+        error = translate(e) if isinstance(e, psycopg.Error) else e
+        record("failed", error.message)
+        raise error from None
     record("done", what=what)
 
 

@@ -49,7 +49,8 @@ class Remedy:
     undo: how to take it back; None where it cannot be taken back.
     note: what else to know (cost, what blocks meanwhile).
     decide: why a person has to decide before it is run (a transaction is rolled back, a session
-        ended, a choice between two statements); a plan leaves it out unless it is asked for by name.
+        ended, a choice between two statements); every report prints it before the statements, and a
+        plan leaves the cure out unless it is asked for by name.
     """
 
     sql: tuple[str, ...] = ()

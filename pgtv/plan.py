@@ -11,13 +11,15 @@ import dataclasses
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgtv import __version__
+from pgtv import __version__, costing
+from pgtv.costing import Cost
 from pgtv.errors import UsageError
+from pgtv.rows.written import RefreshedTview
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot
@@ -37,7 +39,8 @@ class Step:
     one of its own. cures: ids of the findings that should be gone afterwards. undo: statements, or
     None where nothing can take it back. merge: the rows of `tviews` are compared and brought up to
     date in batches beside running writers; there are no statements for psql. command: what does a
-    merge, where refresh would not do all of it; of other steps, what takes them back.
+    merge, where refresh would not do all of it; of other steps, what takes them back. cost: by
+    statistics, so no part of what a plan is: ANALYZE does not outdate one.
     """
 
     phase: str
@@ -51,6 +54,7 @@ class Step:
     tviews: tuple[str, ...] = ()
     merge: bool = False
     command: str | None = None
+    cost: Cost | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -105,10 +109,26 @@ def plan_for(
         database_oid=snapshot.server.database_oid,
         system_identifier=snapshot.server.system_identifier,
         generation=snapshot.extension.generation,
-        steps=tuple(steps),
+        steps=costed(snapshot, steps),
         left=tuple(left),
         asked=tuple(asked),
     )
+
+
+def costed(snapshot: Snapshot, steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps with what each costs in this database."""
+    from pgtv.catalog import dialects
+    from pgtv.graph.edges import edges
+
+    graph = edges(snapshot)
+    dialect = dialects.named(snapshot.extension.generation)
+
+    def cost(step: Step) -> Cost:
+        if step.merge or any(dialect.refresh(t) in step.statements for t in step.tviews):
+            return costing.of_rows(snapshot, graph, step.tviews)
+        return costing.of_statements(snapshot, step.statements)
+
+    return tuple(replace(s, cost=cost(s)) for s in steps)
 
 
 @dataclass
@@ -126,7 +146,10 @@ class Done:
 
 @dataclass
 class Receipt:
-    """What was applied, kept as a file next to whoever applied it; grows statement by statement."""
+    """What was applied, kept as a file next to whoever applied it; grows statement by statement.
+
+    rows: what merges did to each TVIEW, with keys and old values, as a receipt of refresh has it.
+    """
 
     plan: Plan
     started_at: str
@@ -136,6 +159,7 @@ class Receipt:
     finished_at: str | None = None
     outcome: str = "running"  # complete | failed | interrupted
     remaining: tuple[str, ...] = ()  # ids of findings that were still there afterwards
+    rows: list[RefreshedTview] = dataclasses.field(default_factory=list)
     schema: str = RECEIPT_SCHEMA
 
 
@@ -192,6 +216,8 @@ def _load(path: Path, schema: str, what: str, hint: str) -> dict[str, Any]:
         raise UsageError(f"{path} is no text", hint) from None
     except json.JSONDecodeError as e:
         raise UsageError(f"{path} is not JSON: {e.msg} at line {e.lineno}", hint) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, a thousand brackets
+        raise UsageError(f"{path} is not JSON that can be read", hint) from None
     if not isinstance(raw, dict) or raw.get("schema") != schema:
         raise UsageError(f"{path} is no {what} of schema {schema}", hint)
     return raw
@@ -209,8 +235,14 @@ def _plan(raw: dict[str, Any], path: Path) -> Plan:
 
 def _step(raw: dict[str, Any]) -> Step:
     """A step of a file; lists become tuples again."""
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+    given = _tuples(raw)
+    if isinstance(given.get("cost"), dict):
+        given["cost"] = Cost(**_tuples(given["cost"]))
     return Step(**given)
+
+
+def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
 
 
 def script(plan: Plan) -> str:
@@ -230,6 +262,8 @@ def script(plan: Plan) -> str:
             lines += _comment(f"as {step.role}")
         for lock in step.locks:
             lines += _comment(f"takes {lock}")
+        if step.cost:
+            lines += _comment(costing.words(step.cost))
         if step.note:
             lines += _comment(step.note)
         if step.merge:
@@ -269,7 +303,7 @@ def _for_psql(character: str) -> str:
 
 
 def _comment(text: str) -> list[str]:
-    from pgtv.reports.layout import printable
+    from pgtv.shown import printable
 
     return [
         "-- " + line

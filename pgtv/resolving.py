@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgtv.catalog.model import Snapshot
+    from pgtv.rows.merge import Pace
 
 _NO_SUCH = "42704"  # SQLSTATE: prepared transaction with identifier … does not exist
 
@@ -39,13 +40,14 @@ def apply(
     show: Callable[[str], None],
     *,
     keys: bool = True,
+    pace: Pace | None = None,
 ) -> None:
     """End the receipt's transactions, database by database, then bring the rows of their TVIEWs.
 
     One that cannot be ended keeps no other from it: see its error. looked: the snapshots of what is
     ended, by database. show: told each statement before it runs. keys: rows that a
-    rollback gives up are looked for first, which reads tables. Raises UsageError when the receipt
-    cannot be written; nothing was done then.
+    rollback gives up are looked for first, which reads tables. pace: how rows are brought. Raises
+    UsageError when the receipt cannot be written; nothing was done then.
     """
     receipt.applied, receipt.outcome = True, "running"
 
@@ -57,7 +59,8 @@ def apply(
         for database in dict.fromkeys(e.transaction.database for e in receipt.endings):
             mine = [e for e in receipt.endings if e.transaction.database == database]
             there = target.in_database(database)
-            _in_database(there, looked.get(database) if keys else None, mine, receipt, save, show)
+            seen = looked.get(database) if keys else None
+            _in_database(there, seen, mine, receipt, save, show, pace)
         failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
         receipt.outcome = "failed" if failed else "complete"
     except KeyboardInterrupt:
@@ -78,47 +81,33 @@ def _in_database(
     receipt: Receipt,
     save: Callable[[], None],
     show: Callable[[str], None],
+    pace: Pace | None,
 ) -> None:
     import psycopg
 
-    from pgtv.applying import take_turn
-    from pgtv.session import connect, pooled, translate
+    from pgtv.applying import acting_session
+    from pgtv.session import translate
 
     show(f"-- in database {endings[0].transaction.database}")
     try:
-        connection = connect(target, read_only=False)
-    except PgtvError as e:
-        _failed(endings, e)
-        return
-    try:
-        if pooled(connection):
-            raise NotPossible(
-                "a pooler stands in between: roles and locks of a session do not stay with it",
-                "connect to the server itself with -h and -p",
+        with acting_session(target) as connection:
+            # such as a wait for a synchronous standby that was given up
+            connection.add_notice_handler(
+                lambda d: show(f"-- {d.severity or 'NOTICE'}: {d.message_primary}")
             )
-        # such as a wait for a synchronous standby that was given up
-        connection.add_notice_handler(
-            lambda d: show(f"-- {d.severity or 'NOTICE'}: {d.message_primary}")
-        )
-        take_turn(connection)
-        no_record = _ready(connection)
-        for ending in endings:
-            if snapshot and ending.action == "rollback":
-                _keep_keys(connection, snapshot, ending)
-            _end(connection, target, ending, no_record, save, show)
-        if any(e.outcome in (Outcome.DONE, Outcome.GONE) for e in endings):
-            _bring(connection, target, endings, receipt, save, show)
-    except KeyboardInterrupt:
-        connection.cancel_safe(timeout=3)
-        raise
+            no_record = _ready(connection)
+            for ending in endings:
+                if snapshot and ending.action == "rollback":
+                    _keep_keys(connection, snapshot, ending)
+                _end(connection, target, ending, no_record, save, show)
+            if any(e.outcome in (Outcome.DONE, Outcome.GONE) for e in endings):
+                _bring(connection, target, endings, receipt, save, show, pace)
     except psycopg.Error as e:
         lost = translate(e)
         _failed([x for x in endings if x.outcome is Outcome.UNDER_WAY], _perhaps(lost))
         _failed(endings, lost)
     except PgtvError as e:
         _failed(endings, e)
-    finally:
-        connection.close()
 
 
 def _perhaps(lost: PgtvError) -> PgtvError:
@@ -281,6 +270,7 @@ def _bring(
     receipt: Receipt,
     save: Callable[[], None],
     show: Callable[[str], None],
+    pace: Pace | None,
 ) -> None:
     """Compare the TVIEWs that were touched, dependents included, and write what differs."""
     from pgtv.repairs.touched import bring_touched
@@ -295,4 +285,4 @@ def _bring(
         save()
 
     show(f"-- verify and repair the rows of {', '.join(touched)}")
-    bring_touched(connection, target, touched, keep)
+    bring_touched(connection, target, touched, keep, pace)

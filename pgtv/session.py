@@ -96,7 +96,8 @@ def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any
     search_path, timeouts and read-only are set with SET after login rather than as start-up
     options: PgBouncer refuses unknown start-up parameters. Behind a pooler nothing is set for the
     session, because the settings would stay with a server connection that others get next; there
-    only `snapshot_transaction` pins, for its transaction. Raises ConnectError.
+    only `snapshot_transaction` pins, for its transaction, and nothing writes. Raises ConnectError, and
+    NotPossible for a session that is to write behind a pooler.
     """
     import psycopg
 
@@ -111,6 +112,11 @@ def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any
         with _bounded(connection):
             if not pooled(connection):
                 prepare(connection, target, read_only=read_only)
+            elif not read_only:
+                raise _behind_pooler(connection)
+    except NotPossible:
+        connection.close()
+        raise
     except psycopg.Error as e:
         connection.close()
         if e.sqlstate == "57014":  # the bound on the first statements
@@ -120,6 +126,19 @@ def connect(target: Target, *, read_only: bool = True) -> psycopg.Connection[Any
             ) from None
         raise translate(e) from None
     return connection
+
+
+@contextmanager
+def connected(target: Target, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
+    """A session that is closed afterwards; SIGINT cancels the statement on the server."""
+    connection = connect(target, read_only=read_only)
+    try:
+        yield connection
+    except KeyboardInterrupt:
+        connection.cancel_safe(timeout=3)
+        raise
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -173,6 +192,19 @@ def pooled(connection: psycopg.Connection[Any]) -> bool:
     return _POOLED[connection]
 
 
+def _behind_pooler(connection: psycopg.Connection[Any]) -> NotPossible:
+    """Roles, limits and locks of a session would stay with the next client, and not with this one."""
+    row = connection.execute(
+        "SELECT pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.current_setting('port')"
+    ).fetchone()
+    assert row is not None
+    at = row[0] or "the pooler's own machine"  # as it reaches it by a socket
+    return NotPossible(
+        "a pooler stands in between: roles, limits and locks of a session do not stay with it",
+        f"connect to the server itself, on {at}, with -h and -p {row[1]}",
+    )
+
+
 def prepare(connection: psycopg.Connection[Any], target: Target, *, read_only: bool) -> None:
     """Pin what decides how names and values are read; one round trip."""
     connection.execute(_joined(_pins(connection, target, read_only=read_only)))
@@ -224,6 +256,8 @@ def _pins(
     }
     if read_only and not local:
         settings["default_transaction_read_only"] = "on"
+    if not local:  # one that has the turn, or is asked about locks, waits while others merge
+        settings["idle_session_timeout"] = "0"
     statements = [_set(name, value, local=local) for name, value in settings.items()]
     if target.role:
         statements.append(
@@ -232,6 +266,13 @@ def _pins(
             )
         )
     return statements
+
+
+def anew(connection: psycopg.Connection[Any]) -> Composed:
+    """What puts a session back to how `connect` left it. It finds nothing by name, so that it says the
+    same whatever was set since, search_path too; not for one behind a pooler."""
+    target, read_only = _TARGETS[connection]
+    return _joined(["RESET ALL", *_pins(connection, target, read_only=read_only)])
 
 
 @contextmanager
@@ -297,11 +338,14 @@ def translate(error: psycopg.Error) -> PgtvError:
     hints = {
         "55P03": "somebody holds the lock: see `pgtv doctor --only lock-wait`, or raise --lock-timeout",
         "57014": "raise --statement-timeout, or look at what it waits for",
-        "42501": "run as the role that owns it, or grant what is missing (sql/roles)",
+        "42501": "run as the role that owns it, or grant what is missing (pgtv sql roles/acting)",
         "25006": "a standby is read-only, run it on the primary; elsewhere"
-        " default_transaction_read_only is on: see `pgtv doctor --only read-only-default`",
+        " default_transaction_read_only is on: see `pgtv doctor --only read-only-default`, or, to repair"
+        " while others may not write, export PGOPTIONS='-c default_transaction_read_only=off'",
         "40P01": "run it again",
         "40001": "run it again",
+        "53100": "a disk of the server is full: make room there, then run it again; what was committed"
+        " before that stays",
     }
     if code == "25006":
         return NotPossible(message, hints[code])

@@ -20,7 +20,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["servers", "planted"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

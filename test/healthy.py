@@ -79,6 +79,12 @@ STYLES = (
     Style("unlogged", tview_schema="views", options=(("logged", "false"),), key="integer"),
 )
 
+# everything at once: spaces, quotes, dots, emoji, 63 bytes, two schemas
+HOSTILE = Style(
+    "hostile", suffix="_größe" + "x" * 20, odd=' "q".d😀' + "y" * 40, schema='Odd "Schema" 😀',
+    tview_schema="t" * 63,
+)  # fmt: skip
+
 
 def base(s: Style) -> str:
     """Three tables: authors, their books, tags of books."""

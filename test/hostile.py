@@ -269,7 +269,7 @@ def _refresh(server: Server, database: str, arguments: tuple[str, ...]) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "pgtv", "refresh", "--apply", "--statement-timeout", "10min",
          *arguments],
-        env=server.env(database) | {"PGOPTIONS": options},
+        env=server.env(database) | {"PGOPTIONS": options}, cwd=server.root,
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

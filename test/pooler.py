@@ -37,11 +37,11 @@ def behind_pgbouncer(database: Database, *logins: str) -> Iterator[Target]:
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    root = database.server.root
+    root = database.folder
     users, ini, log = root / "users.txt", root / "pgbouncer.ini", root / "pgbouncer.log"
     users.write_text("".join(f'"{name}" ""\n' for name in ("postgres", *logins)))
     ini.write_text(
-        f"[databases]\n{database.name} = host={root} port=5432\n"
+        f"[databases]\n{database.name} = host={database.server.root} port=5432\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
         f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
         f"default_pool_size = 1\nlogfile = {log}\n"

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import subprocess
-import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +19,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from forks import Forks
 
 from pgtv.catalog.collect import collect
 from pgtv.catalog.model import Snapshot
-from pgtv.cluster import binaries
+from pgtv.cluster import binaries, verbs
 from pgtv.cluster.server import Server, new_server
 from pgtv.session import Target, connect
 
@@ -31,8 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOP = ROOT / "sql" / "demo" / "shop.sql"
 LAB = ROOT / "sql" / "lab" / "install.sql"
 REAL_MAJORS = (18, 17)
+# tools/test --all: what is otherwise sampled is tried whole
+THOROUGH = bool(os.environ.get("PGTV_TEST_ALL"))
 TEMPLATE = "shop_template"
 _names = itertools.count(1)
+FORKS = Forks()
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,27 @@ class Database:
     def conninfo(self) -> str:
         return self.server.conninfo(self.name)
 
+    @property
+    def folder(self) -> Path:
+        """Where its commands run: not the server's own, which outlives many databases."""
+        folder = self.server.root / "run" / self.name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            folder.chmod(0o777)  # of the server's programs too, which another user may run
+        return folder
+
     def target(self, **kw: Any) -> Target:
         return Target(dbname=self.server.conninfo(self.name, kw.pop("user", None)), **kw)
 
     def sql(self, text: str, user: str | None = None) -> str:
         """Run by psql, as people do; stops at the first error."""
         return self.server.psql(text, self.name, user)
+
+    def program(self, name: str, *args: str, **kw: Any) -> str:
+        """Run one of the server's programs, as `Server.program` does, on this database."""
+        return self.server.program(
+            name, *args, **({"database": self.name, "cwd": self.folder} | kw)
+        )
 
     def connect(self, user: str | None = None, autocommit: bool = True) -> psycopg.Connection[Any]:
         return self.server.connect(self.name, user, autocommit)
@@ -63,16 +81,8 @@ class Database:
     def pgtv(
         self, *args: str, user: str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command as a user would, in a process of its own."""
-        return subprocess.run(
-            [sys.executable, "-m", "pgtv", *args],
-            env=self.server.env(self.name, user) | env,
-            cwd=self.server.root,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        """Run the command in a process of its own, forked from one that has its modules."""
+        return FORKS.run(args, self.server.env(self.name, user) | env, self.folder, timeout=120)
 
 
 # Two TVIEWs as beta.19 has them: one embeds the other through that one's backing view.
@@ -100,22 +110,20 @@ def old_database() -> Iterator[Database]:
         yield Database(server, "old")
 
 
-def until(condition: Callable[[], object], timeout: float = 30.0) -> None:
+def until(condition: Callable[[], object], timeout: float = verbs.UNTIL) -> None:
     """Poll until `condition` holds; fails the test when it never does."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {timeout:.0f} s"
-        time.sleep(0.02)
+    verbs.until(condition, "it never became so", timeout)
 
 
 def _database(server: Server, template: str | None = TEMPLATE) -> Iterator[Database]:
-    name = f"t{next(_names)}"
-    server.create_database(name, template)
+    database = Database(server, f"t{next(_names)}")
+    server.create_database(database.name, template)
     try:
-        yield Database(server, name)
+        yield database
     finally:
-        _resolve_prepared(server, name)
-        server.drop_database(name)
+        shutil.rmtree(server.root / "run" / database.name, ignore_errors=True)
+        _resolve_prepared(server, database.name)
+        server.drop_database(database.name)
 
 
 def _resolve_prepared(server: Server, name: str) -> None:
@@ -202,29 +210,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by the fixtures used, so that lanes need no bookkeeping."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if item.get_closest_marker("sampled") and _left_out(item):
-            item.add_marker(pytest.mark.whole)
         if fixtures & {"real_server", "real_server_18"}:
             item.add_marker(pytest.mark.real)
         if "lab_server" in fixtures:
             item.add_marker(pytest.mark.lab)
-        if any(item.get_closest_marker(m) for m in ("real", "lab", "container")):
-            continue
-        # fixtures of their own, or servers made in the test: told by what the module imports
-        imported = vars(getattr(item, "module", None) or object)
-        if imported.keys() & {"require_real", "old_database", "copied"}:
-            item.add_marker(pytest.mark.real)
-        elif imported.keys() & {"new_server", "shop_server"}:
-            item.add_marker(pytest.mark.lab)
+        if not any(item.get_closest_marker(m) for m in ("real", "lab", "container")):
+            # fixtures of their own, or servers made in the test: told by what the module imports
+            imported = vars(getattr(item, "module", None) or object)
+            if imported.keys() & {"require_real", "old_database", "copied"}:
+                item.add_marker(pytest.mark.real)
+            elif imported.keys() & {"new_server", "shop_server"}:
+                item.add_marker(pytest.mark.lab)
+        if _left_out(item):
+            item.add_marker(pytest.mark.whole)
 
 
 def _left_out(item: pytest.Item) -> bool:
-    """Of tests on an older major three in four, by name: the same ones in every run."""
+    """Of tests on the older major three in four, but for those that say "both"; of those that say
+    sampled(N) all but each N-th, and on the older one all but each 4N-th. By name: the same ones in
+    every run."""
     given = getattr(item, "callspec", None)
+    sampled = item.get_closest_marker("sampled")
+    each = sampled.args[0] if sampled else 1
     older = set(REAL_MAJORS) - {max(REAL_MAJORS)}
-    if given is None or not any(isinstance(v, int) and v in older for v in given.params.values()):
-        return False
-    return zlib.crc32(item.name.encode()) % 4 != 0
+    if given and item.get_closest_marker("real") and not item.get_closest_marker("both"):
+        each *= 4 if older & {v for v in given.params.values() if isinstance(v, int)} else 1
+    return zlib.crc32(item.name.encode()) % each != 0
 
 
 os.environ.pop("PGTV_TRACEBACK", None)

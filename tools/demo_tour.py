@@ -201,7 +201,8 @@ def tour_of(server: Server, label: str, started: float) -> bool:
     print()
     tour.pgtv("status")
     print()
-    tour.pgtv(*DOCTOR)
+    if tour.pgtv(*DOCTOR) != 0:
+        sys.exit("The shop is not healthy before anything happened: please report this.")
     faults(tour)
     if label != "lab":
         second_opinion(tour)

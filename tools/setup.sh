@@ -67,6 +67,14 @@ unpacked() {
             >"$cache/log/$name" 2>&1 && mv "$new" "$cache/deb/$name" || rm -rf "$new"
 }
 
+# How much can be written to /dev/shm, in kB: its room, or less where less memory is left.
+kilobytes_in_memory() {
+    [ -d /dev/shm ] && [ -w /dev/shm ] && df -Pk /dev/shm 2>/dev/null | awk '
+        FNR == NR { if ($1 == "MemAvailable:") left = $2; next }
+        $1 == "tmpfs" { room = $4 }
+        END { print int(room < left ? room : left) }' /proc/meminfo - || echo 0
+}
+
 # alone NAME: nobody else does NAME until this process ends (flock is part of every Debian).
 alone() {
     mkdir -p "$cache/lock" || missing "cannot write to the cache $cache (set PGTV_CACHE to another folder)"

@@ -51,6 +51,7 @@ SELECT r.rolname::text AS role, n.relation::int8 AS relation, n.reader::int8 AS 
        r.rolsuper OR r.rolbypassrls
          OR pg_catalog.pg_has_role(n.role, c.relowner, 'USAGE') AND NOT c.relforcerowsecurity
          AS bypasses_rls,
+       s.whole AS shown_all,
        NULL::text AS function,
        CASE WHEN a.part AND NOT a.whole THEN COALESCE(k.hidden, '{}') ELSE '{}' END AS columns,
        o.rolname::text AS owner
@@ -61,6 +62,17 @@ JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
 CROSS JOIN LATERAL (
   SELECT pg_catalog.has_table_privilege(n.role, c.oid, 'SELECT') AS whole,
          pg_catalog.has_any_column_privilege(n.role, c.oid, 'SELECT') AS part) a
+CROSS JOIN LATERAL (
+  -- policies that show the role every row: one says true, and none restricts. Their text is looked at as
+  -- it is stored, because printing it would take a lock on the table.
+  SELECT COALESCE(pg_catalog.bool_or(p.polpermissive AND p.polqual::text ~
+           '^[{]CONST :consttype 16 .* :constisnull false .*:constvalue 1 [[][ 0]*1[ 0]*[]][}]$')
+         AND pg_catalog.bool_and(p.polpermissive), false) AS whole
+  FROM pg_catalog.pg_policy p
+  WHERE c.relrowsecurity AND p.polrelid = c.oid AND p.polcmd IN ('*', 'r')
+    AND EXISTS (SELECT 1 FROM pg_catalog.unnest(p.polroles) m
+                WHERE m = 0 OR pg_catalog.pg_has_role(n.role, m, 'USAGE'))
+) s
 LEFT JOIN LATERAL (
   SELECT pg_catalog.bool_and(x.allowed) AS allowed,
          pg_catalog.array_agg(x.name ORDER BY x.name) FILTER (WHERE NOT x.allowed) AS hidden
@@ -73,7 +85,7 @@ LEFT JOIN LATERAL (
 ) k ON NOT a.whole
 UNION ALL
 SELECT DISTINCT r.rolname::text, 0::int8, w.reader::int8,
-       pg_catalog.has_function_privilege(t.role, p.oid, 'EXECUTE'), true, true,
+       pg_catalog.has_function_privilege(t.role, p.oid, 'EXECUTE'), true, true, false,
        p.oid::pg_catalog.regprocedure::text, '{}'::text[], o.rolname::text
 FROM walk w
 JOIN tview t ON t.reader = w.reader

@@ -1,17 +1,20 @@
-"""A directory of snapshots that a timer fills: names, and which old ones may go."""
+"""Which snapshots may go: the old ones in a timer's directory, and the one that a new one replaces."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pgtv.catalog import codec
+from pgtv.catalog.diff import diff
 from pgtv.catalog.model import Snapshot
-from pgtv.errors import SnapshotError
+from pgtv.errors import SnapshotError, UsageError
 
 _NAME = re.compile(r".+-\d{8}T\d{6}Z\.snapshot\.json")
 
@@ -37,6 +40,44 @@ def make(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as e:
         raise SnapshotError(f"cannot create {folder}: {e.strerror or e}") from None
+
+
+def check_replacing(path: Path, taken: Snapshot) -> None:
+    """Raises UsageError where saving `taken` as `path` would lose something.
+
+    That is a snapshot with TVIEWs that `taken` lacks or has otherwise (of a database that is broken by
+    now, or of another one: it may be all that brings them back), and any file that is no snapshot (the
+    dump that it was to lie beside). What was added since is no loss.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        old = codec.load(path)
+    except SnapshotError as e:
+        raise UsageError(f"{path} exists and is not replaced: {e.message}", _ELSEWHERE) from None
+    lost = _lost(old, taken)
+    if lost:
+        few = ", ".join(lost[:_FEW]) + (f" and {len(lost) - _FEW} more" if lost[_FEW:] else "")
+        raise UsageError(
+            f"{path} exists and is not replaced: it holds {few}, which this database lacks now or has "
+            f"otherwise (pgtv snapshot diff {shlex.quote(str(path))})",
+            _ELSEWHERE,
+        )
+
+
+_FEW = 3
+_ELSEWHERE = (
+    "give another name (--dir DIR makes one of the time), or remove it once you are sure that nothing "
+    "needs it"
+)
+
+
+def _lost(old: Snapshot, taken: Snapshot) -> list[str]:
+    """The TVIEWs of `old` that `taken` does not have as they were."""
+    if taken.gap("tviews"):
+        return sorted(t.label for t in old.tviews)
+    changes = [c for c in diff(old, taken).changes if c.kind == "TVIEW" and c.change != "added"]
+    return sorted({c.object for c in changes})
 
 
 def prune(folder: Path, taken: Snapshot, keep: int) -> Kept:

@@ -132,6 +132,30 @@ class Asking:
         self.gap(section, reason)
         return Answer(self, section, "", {}, error=reason, sent=True)
 
+    def copy(
+        self,
+        section: str,
+        schema: str,
+        table: str,
+        columns: Mapping[str, str],
+        needs: tuple[str, ...] = (),
+    ) -> Answer:
+        """Read a table that anybody may have made, at once: see pgtv.kept.read."""
+        import psycopg
+
+        from pgtv import kept
+
+        answer = Answer(self, section, "", {}, needs, sent=True)
+        self._begin()
+        self._cursor.execute(_BACK)
+        try:
+            answer.found = list(kept.read(self.connection, schema, table, columns))
+        except (psycopg.Error, ValueError) as e:
+            self._reraise_lost(e)
+            self._failed(answer, e)
+        self._cursor.execute(_BACK)
+        return answer
+
     def all(
         self,
         section: str,
@@ -155,13 +179,7 @@ class Asking:
         """
         import psycopg
 
-        if not self._open:
-            # compiling what runs once takes longer than running it, and the planner's guesses at what
-            # a recursive query finds call for it at any size
-            self._cursor.execute(
-                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL jit = off; SAVEPOINT section"
-            )
-            self._open = True
+        self._begin()
         pending, self.queue = self.queue, []
         if len(pending) > 1:
             try:
@@ -176,6 +194,15 @@ class Asking:
                 self._reraise_lost(e)
                 answer.sent = True
                 self._failed(answer, e)
+
+    def _begin(self) -> None:
+        if not self._open:
+            # compiling what runs once takes longer than running it, and the planner's guesses at what
+            # a recursive query finds call for it at any size
+            self._cursor.execute(
+                f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; SET LOCAL jit = off; SAVEPOINT section"
+            )
+            self._open = True
 
     def _run(self, answers: list[Answer]) -> None:
         texts = [_BACK]

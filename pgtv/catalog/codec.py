@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import json
 import os
-import sys
 import tempfile
 import types
 import typing
@@ -20,6 +19,7 @@ from typing import Any
 from pgtv.catalog import model
 from pgtv.catalog.model import Snapshot
 from pgtv.errors import SnapshotError
+from pgtv.stdin import standard_input
 
 
 def to_dict(value: Any) -> Any:
@@ -100,7 +100,7 @@ def load(path: Path) -> Snapshot:
     """Read a snapshot file, `-` for stdin. Raises SnapshotError when it cannot be read."""
     try:
         if str(path) == "-":
-            return loads(sys.stdin.buffer.read().decode("utf-8"), "stdin")
+            return loads(standard_input().decode("utf-8"), "stdin")
         text = path.read_text(encoding="utf-8")
     except OSError as e:
         raise SnapshotError(f"cannot read snapshot {path}: {e.strerror or e}") from None

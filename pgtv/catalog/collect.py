@@ -15,11 +15,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pgtv import __version__
-from pgtv.catalog import installation, model, printed, queries
+from pgtv import __version__, kept
+from pgtv.catalog import installation, model, printed, queries, remembered
 from pgtv.catalog.access import ACCESS, PUBLIC_LACKS
 from pgtv.catalog.asking import Answer, Asking, array
-from pgtv.catalog.dialects import base
+from pgtv.catalog.dialects import base, lab
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.catalog.model import Snapshot
 from pgtv.catalog.printed import Printed
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import psycopg
 
 MONITOR = ("pg_monitor",)
-KEPT = ("USAGE on schema pgtv and SELECT on its tables",)
 Params = Mapping[str, Any]
 
 
@@ -53,11 +52,12 @@ def _collect(run: Asking) -> Snapshot:
     server_rows = _ask_server(run)
     installed = run.ask(
         "extension", queries.EXTENSION,
-        {"extension": base.EXTENSION, "usual_schema": base.Dialect("").schema},
+        {"extension": base.EXTENSION, "usual_schema": base.Dialect("").schema,
+         "lab_relations": list(lab.DIALECT.relations_read)},
     )  # fmt: skip
     event_triggers = run.all("event_triggers", model.EventTrigger, queries.EVENT_TRIGGERS)
     leftovers = run.ask("leftovers", queries.LEFTOVERS)
-    state = run.ask("state_schema", queries.HAS_STATE)
+    state = run.ask("state_schema", queries.KEPT, {"schema": kept.SCHEMA})
     settings = run.all("settings", model.Setting, queries.SETTINGS, {"prefix": base.SETTING_PREFIX})
     role_settings = run.all("role_settings", model.RoleSetting, queries.ROLE_SETTINGS)
     prepared = run.all("prepared", model.Prepared, queries.PREPARED)
@@ -74,15 +74,8 @@ def _collect(run: Asking) -> Snapshot:
     extension, dialect, held = installation.recognise(run, installed)
     schema = extension.schema
     standby = run.all("standby", model.Standby, queries.STANDBY if server.in_recovery else None)
-    kept = state.row()
-    if state.error:  # no USAGE: what is kept there is not none, but unknown
-        for section in ("verifications", "leases"):
-            run.gap(section, state.error, KEPT)
-    verifications = run.all(
-        "verifications", model.Verification,
-        queries.VERIFICATIONS if kept.get("present") else None, needs=KEPT,
-    )  # fmt: skip
-    lease_rows = run.ask("leases", queries.LEASES if kept.get("leases") else None, needs=KEPT)
+    verifications = remembered.verifications(run, state, server)
+    leases = remembered.leases(run, state, server)
     catalog = installation.ask(run, dialect, extension, held, in_recovery=server.in_recovery)
     extension, dialect = installation.describe(catalog, dialect, extension)
     extension = replace(
@@ -95,6 +88,7 @@ def _collect(run: Asking) -> Snapshot:
     # … and last what stands around the TVIEWs.
     seeds: Params = {
         "known": array(installation.named_oids(registered)),
+        "named": installation.names(registered),
         # after DROP EXTENSION backing views may still stand in its schema
         "ext_schema": schema or (extension.schema_left and dialect.schema) or "",
         "extension": base.EXTENSION,
@@ -160,10 +154,13 @@ def _collect(run: Asking) -> Snapshot:
         publications=publications.all(),
         archiver=archiver.one(),
         counters=installation.counters(catalog),
-        verifications=verifications.all(),
-        leases=_leases(lease_rows),
+        verifications=verifications,
+        leases=leases,
         growth=_with_room(installation.growth(catalog), server.host, directory),
     )
+    if server.host.startswith("/") and directory.row().get("path") is None:
+        # on its host: only the path of the data directory is missing
+        run.gap("room", "data_directory is hidden", ("pg_read_all_settings",))
     if not server.monitors:
         run.gap("sessions", "other roles' sessions are hidden", MONITOR)
         if snapshot.replicas:
@@ -218,14 +215,6 @@ def _relations(rows: Answer, column_rows: Answer, prints: Printed) -> tuple[mode
                 definition=prints.views.get(oid), bytes=prints.bytes.get(oid),
             )
         )  # fmt: skip
-    return tuple(found)
-
-
-def _leases(rows: Answer) -> tuple[model.Lease, ...]:
-    found = []
-    for row in rows.rows() or ():
-        held = tuple(model.LeasedTrigger(**t) for t in row.pop("triggers") or ())
-        found.append(model.Lease(**row, triggers=held))
     return tuple(found)
 
 

@@ -26,6 +26,12 @@ def recognise(run: Asking, installed: Answer) -> tuple[model.Extension, Dialect,
     lab = bool(row.get("lab"))
     present = frozenset(r["key"] for r in probes.rows() or ())
     dialect = dialects.choose(present, bool(row.get("installed")), lab)
+    if row.get("lab_of_others"):
+        run.gap(
+            "extension",
+            f"{row['lab_of_others']}, is commented as pgtv's stand-in, but not all of it is a"
+            " superuser's: nothing of it is read or called. Drop it, or have a superuser install it",
+        )
     if row and row.get("preloaded") is None:
         run.gap("preloaded", "shared_preload_libraries is hidden", ("pg_read_all_settings",))
     extension = model.Extension(
@@ -93,7 +99,8 @@ def ask(
     return Catalog(
         missing=run.ask(
             "catalog_objects", queries.MISSING_OBJECTS if queried else None,
-            {"schema": s, "names": list(dialect.required_tables)},
+            {"schema": s, "names": list(dialect.required_tables),
+             "functions": list(dialect.trigger_functions) if dialect.trigger_language == "c" else []},
         ),
         contract=run.ask("contract", dialect.contract_query(s) if queried else None),
         revision=run.ask("catalog_revision", dialect.revision_query(s) if queried else None),
@@ -160,6 +167,11 @@ def named_oids(registered: Sequence[model.Tview]) -> list[int]:
         found |= {oid for _, oid in t.function_reads if oid}
         found |= set(registrations.plan_relations(t.plan))
     return sorted(found)
+
+
+def names(registered: Sequence[model.Tview]) -> list[str]:
+    """Names in plans: what stands there now may be another relation than the OID beside it."""
+    return sorted({name for t in registered for name in registrations.plan_names(t.plan)})
 
 
 def with_names(

@@ -114,6 +114,11 @@ class Snapshot:
         return {t.table_oid: t for t in self.tviews}
 
     @cached_property
+    def table_of_view(self) -> dict[int, int]:
+        """By the OID of a TVIEW's backing view that of its table: in the graph they are one."""
+        return {t.view_oid: t.table_oid for t in self.tviews}
+
+    @cached_property
     def tview_by_entity(self) -> dict[str, Tview]:
         return {t.entity: t for t in self.tviews}
 

@@ -110,6 +110,15 @@ def plan_relations(plan: Any) -> Iterator[int]:
             yield relid
 
 
+def plan_names(plan: Any) -> Iterator[str]:
+    """Names of the relations that a plan names, as far as it can be read."""
+    tables = plan.get("tables") if isinstance(plan, dict) else None
+    for entry in tables if isinstance(tables, list) else ():
+        name = entry.get("table") if isinstance(entry, dict) else None
+        if isinstance(name, str):
+            yield name.replace("\0", "")
+
+
 def _oid(value: Any) -> int | None:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32
     return value if fits else None

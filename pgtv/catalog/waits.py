@@ -15,6 +15,7 @@ _ORDER = (
     "AccessShareLock", "RowShareLock", "RowExclusiveLock", "ShareUpdateExclusiveLock",
     "ShareLock", "ShareRowExclusiveLock", "ExclusiveLock", "AccessExclusiveLock",
 )  # fmt: skip
+WRITES = "RowExclusiveLock"  # what INSERT, UPDATE and DELETE take
 # documentation of PostgreSQL, table "Conflicting Lock Modes": mode -> the modes it conflicts with
 _CONFLICTS = {
     "AccessShareLock": {_ORDER[7]},
@@ -147,6 +148,21 @@ def held_by(snapshot: Snapshot, gid: str) -> dict[int, set[str]]:
             if not lock.advisory:
                 held.setdefault(lock.relation, set()).add(lock.mode)
     return held
+
+
+def shut(snapshot: Snapshot, *, pid: int | None = None, gid: str | None = None) -> dict[int, str]:
+    """Tables to which nobody else can write while this session or prepared transaction lasts: OID ->
+    the strongest mode that it holds there.
+    """
+    found: dict[int, str] = {}
+    for lock in snapshot.locks:
+        if not lock.granted or lock.advisory or (lock.pid, lock.gid) != (pid, gid):
+            continue
+        relation = snapshot.by_oid.get(lock.relation or 0)
+        if relation is not None and relation.kind in "rp" and conflicts(WRITES, lock.mode):
+            known = found.get(relation.oid, lock.mode)
+            found[relation.oid] = max(known, lock.mode, key=strength)
+    return found
 
 
 def written_by(snapshot: Snapshot, prepared: Prepared) -> list[int]:

@@ -54,5 +54,6 @@ CHECK = Check(
     run=run,
     needs=("archiver",),
     extension=False,
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_archiving_that_fails"),
+    # the fault archive-fails: a server whose archive_command fails
+    provoke=Provoke(elsewhere="test/faults/test_matrix.py::test_fault"),
 )

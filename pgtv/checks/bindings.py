@@ -13,25 +13,30 @@ from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Trigger, Tview
 from pgtv.checks import locking
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Context, once
+from pgtv.checks.roles import who_owns
 from pgtv.finding import Remedy
 
 TIMEOUT = "SET lock_timeout = '2s';"
 PINNED = "SET LOCAL search_path = pg_catalog, pg_temp;"
 GENERATIONS = ("current", "lab")
+VIEW_IS_RIGHT = "This holds the backing view for right, which the rows follow."
 
 
 @dataclass(frozen=True)
 class Lost:
     """A TVIEW without registration, by what is left of it.
 
-    certain: its backing view or its triggers stand; else only the shape of a table speaks for it.
+    certain: its backing view or its triggers stand; else only the shape of a table speaks for it, or,
+    where not even that is the extension's (plain), its name and its columns.
     """
 
     entity: str
     table: Relation | None
     view: Relation | None
     triggers: tuple[Trigger, ...]
+    plain: bool = False
 
     @property
     def certain(self) -> bool:
@@ -72,6 +77,8 @@ def _lost(context: Context) -> Iterator[Lost]:
             view_of[table.oid] = view
         elif "__tv_" in view.name and view.name.split("__tv_", 1)[1] not in registered:
             orphans[view.name.split("__tv_", 1)[1]] = view
+    # the tv_ tables of another database may be replicated here, as plain tables
+    replicated = {o for s in snapshot.subscriptions for o in s.relations}
     triggers: dict[str, list[Trigger]] = {}
     for trigger in snapshot.triggers:
         if trigger.entity is not None and trigger.entity not in registered:
@@ -81,6 +88,8 @@ def _lost(context: Context) -> Iterator[Lost]:
         own = tuple(triggers.pop(entity, ()))
         if own or table.oid in view_of or has_shape(context, table, entity):
             yield Lost(entity, table, view_of.get(table.oid), own)
+        elif table.oid not in replicated and has_columns(table, entity):
+            yield Lost(entity, table, None, (), plain=True)
     # a row of another entity stands for it: see misnamed
     stands = {table.name[3:] for _, table in misnamed(context)}
     for entity in sorted({*triggers, *orphans} - stands):
@@ -138,6 +147,17 @@ def has_shape(context: Context, table: Relation, entity: str) -> bool:
         and any(
             i.columns == (key,) and i.unique for i in context.snapshot.indexes_on.get(table.oid, ())
         )
+    )
+
+
+def has_columns(table: Relation, entity: str) -> bool:
+    """Whether a table named tv_<entity> has a TVIEW's two columns: its key, and the JSON in `data`."""
+    types = {c.name: c.type for c in table.columns}
+    return (
+        table.kind == "r"
+        and table.partition_of is None
+        and f"pk_{entity}" in types
+        and types.get("data") in ("json", "jsonb")
     )
 
 
@@ -212,17 +232,35 @@ def reregister(
     called = name or argument(tview)
     again = dialect.reregister(called)
     body = (TIMEOUT, "BEGIN;", *first, again, "COMMIT;") if first else (TIMEOUT, again)
-    blocking = "Readers of the TVIEWs wait while it refreshes." if refresh else ""
+    rows = bring(context, [tview], called=called, affects=affects) if refresh else None
     return Remedy(
-        sql=(*body, *((dialect.refresh(called),) if refresh else ())),
-        role="superuser" if first else f"owner of {tview.label}",
-        locks=(
-            *locks,
-            *locking.of_reregister(context, tview),
-            *(locking.of_refresh(context.snapshot, affects) if refresh else ()),
+        sql=(*body, *(rows.sql if rows else ())),
+        role="superuser"
+        if first
+        else who_owns(
+            context,
+            (tview.table_oid, *locking.new_triggers_on(context, tview)),
+            f"owner of {tview.label}",
         ),
-        note=" ".join(filter(None, (note, blocking))) or None,
+        locks=tuple(
+            dict.fromkeys(
+                (
+                    *locks,
+                    *locking.of_reregister(context, tview),
+                    *(rows.locks if rows else ()),
+                )
+            )
+        ),
+        note=" ".join(filter(None, (note, rows.note if rows else ""))) or None,
     )
+
+
+def store_the_views(context: Context, tview: Tview, view: Relation, note: str) -> Remedy:
+    """The query of the backing view, which the rows follow, becomes the definition."""
+    text = registering.definition_of_view(
+        context.dialect, context.extschema, tview.entity, view.qualified
+    )
+    return reregister(context, tview, PINNED, text, refresh=False, note=note)
 
 
 def recreate_view(context: Context, tview: Tview, table: Relation, *, drop: str = "") -> Remedy:

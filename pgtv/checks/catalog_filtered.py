@@ -53,7 +53,7 @@ def _secured(context: Context, table: Relation) -> Finding:
             sql=("SET lock_timeout = '2s';", off),
             role="the owner of the extension, or a superuser",
             locks=(f"{ACCESS_EXCLUSIVE} on {table.qualified}",),
-            undo=off.replace("DISABLE", "ENABLE"),
+            undo=f"ALTER TABLE {table.qualified} ENABLE ROW LEVEL SECURITY;",
             note="Rows may have been missed meanwhile: pgtv verify tells.",
         ),
     )

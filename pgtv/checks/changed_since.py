@@ -12,9 +12,10 @@ Impact:
 
 Diagnosis:
     The age in transactions of the view's rule, or of the function's row, is compared with that of
-    the registration. A function that has privileges of its own is reported as info only, because
-    GRANT renews its row as well; so is a view that groups by a primary key after a restore, which
-    creates its rule last.
+    the registration. Functions behind operators and aggregates count, and those that other functions
+    call, as far as their texts name them. A function that has privileges of its own is reported as info
+    only, because GRANT renews its row as well; so is a view that groups by a primary key after a
+    restore, which creates its rule last.
 
 Mitigation:
     For a helper: re-register the TVIEW, which derives its triggers anew and notes the time, then
@@ -30,7 +31,6 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.model import Function, Relation, Tview
-from pgtv.checks import locking
 from pgtv.checks.bindings import (
     GENERATIONS,
     TIMEOUT,
@@ -39,6 +39,7 @@ from pgtv.checks.bindings import (
     reregister,
     views_read,
 )
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke, once
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -75,7 +76,7 @@ def run(context: Context) -> Iterator[Finding]:
             remedy=recreate_view(context, tview, table, drop=backing.qualified)
             if backing and table and not _restored(context, tview, backing)
             else _declare(context, tview, undeclared)
-            if (undeclared := _undeclared(tview, functions))
+            if (undeclared := _undeclared(context, tview, functions))
             else reregister(
                 context, tview, refresh=True, note="Ages are in transactions; pgtv verify tells "
                 "whether rows differ at all."
@@ -83,10 +84,17 @@ def run(context: Context) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _undeclared(tview: Tview, functions: list[Function]) -> list[Function]:
-    """Those for which the extension refuses to re-register the TVIEW."""
+def _undeclared(context: Context, tview: Tview, functions: list[Function]) -> list[Function]:
+    """Those for which the extension refuses to re-register the TVIEW: it sees those that are called
+    in the definition itself."""
+    reads = context.snapshot.reads_of
     declared = {signature for signature, _ in tview.function_reads}
-    return [f for f in functions if f.volatility != "i" and f.signature not in declared]
+    direct = {r.function for v in views_read(context, tview.view_oid) for r in reads.get(v, ())}
+    return [
+        f
+        for f in functions
+        if f.volatility != "i" and f.signature not in declared and f.oid in direct
+    ]
 
 
 def _declare(context: Context, tview: Tview, functions: list[Function]) -> Remedy:
@@ -100,22 +108,23 @@ def _declare(context: Context, tview: Tview, functions: list[Function]) -> Remed
         t: "full_refresh" for t in tables if t not in policies
     }
     names = ", ".join(f.signature for f in functions)
+    rows = bring(context, [tview], called=argument(tview))
     every = f"each write to {', '.join(tables)} then refreshes every row; " if tables else ""
     return Remedy(
         sql=(
             TIMEOUT,
             registering.replace(tview.label, tview.definition, options),
-            context.dialect.refresh(argument(tview)),
+            *rows.sql,
         ),
         role=f"owner of {tview.label}",
         locks=(
             *(f"SHARE ROW EXCLUSIVE on {t}" for t in tables),
-            *locking.of_refresh(context.snapshot, context.affected(tview.table_oid)),
+            *rows.locks,
         ),
         decide=f"{names} is not immutable any more: whether it reads {', '.join(tables) or 'no table'} "
         f"alone, as its text says, is for you to judge ({every}making it immutable again is the "
         "other way)",
-        note="Readers of the TVIEWs wait while it refreshes.",
+        note=rows.note,
     )
 
 
@@ -134,12 +143,14 @@ def _views(context: Context, tview: Tview) -> Iterator[Relation]:
 def _functions(context: Context, tview: Tview) -> Iterator[Function]:
     snapshot = context.snapshot
     by_oid = once(context, "functions by oid", lambda: {f.oid: f for f in snapshot.functions})
+    views = views_read(context, tview.view_oid)
     called = {
         int(read.function)
-        for view in views_read(context, tview.view_oid)
+        for view in views
         for read in snapshot.reads_of.get(view, ())
         if read.function is not None
     }
+    called |= {f.oid for f in snapshot.functions if not f.extension and set(f.serves) & set(views)}
     for oid in sorted(called):
         function = by_oid.get(oid)
         if function and not function.extension and _newer(function.age, tview):

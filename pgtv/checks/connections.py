@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgtv.checks.declare import Check, Context, NotApplicable, Provoke, Threshold
+from pgtv.checks.declare import Check, Context, Provoke, Threshold
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -26,7 +26,14 @@ def run(context: Context) -> Iterator[Finding]:
     server = context.snapshot.server
     usable = server.max_connections - server.reserved_connections
     if server.connections is None or usable <= 0:
-        raise NotApplicable("the number of connections cannot be seen")
+        yield context.finding(
+            "(server)",
+            "could not look: the number of connections is hidden",
+            severity=Severity.UNKNOWN,
+            effect=Effect.NONE,
+            needs=("SELECT on pg_catalog.pg_stat_database",),
+        )
+        return
     ratio = server.connections / usable
     severity = context.level(ratio)
     if severity is None:
@@ -47,6 +54,7 @@ def run(context: Context) -> Iterator[Finding]:
                 "SELECT application_name, state, count(*), max(now() - state_change) AS longest"
                 " FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC;",
             ),
+            role="pg_monitor",
             note="Shows who holds them; which to end is yours to decide.",
         ),
     )

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.cycles import Cycle, describe, find_cycles, tviews_in
@@ -55,12 +56,13 @@ def run(context: Context) -> Iterator[Finding]:
                 role=_owners(context, cycle),
                 note="Redefine so that "
                 + "; ".join(cuts)
-                + ". Then, for "
-                + ", ".join(t.label for t in members)
-                + ": "
-                + context.dialect.reregister(first)
-                + " "
-                + context.dialect.refresh(first),
+                + ". Then: "
+                + " ".join(
+                    (
+                        *(context.dialect.reregister(t.label) for t in members),
+                        *(bring(context, [t]).words for t in members),
+                    )
+                ),
             ),
         )
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
-from pgtv.checks.bindings import GENERATIONS, PINNED, reregister
+from pgtv.checks.bindings import GENERATIONS, VIEW_IS_RIGHT, store_the_views
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.stored import Disagreement, disagreement, parts_differing
 from pgtv.finding import Effect, Finding, Severity
@@ -61,16 +61,11 @@ def run(context: Context) -> Iterator[Finding]:
                     for what, text, printed in found.parts
                 ),
             ],
-            remedy=reregister(
+            remedy=store_the_views(
                 context,
                 tview,
-                PINNED,
-                registering.definition_of_view(
-                    context.dialect, context.extschema, tview.entity, view.qualified
-                ),
-                refresh=False,
-                note="This holds the backing view for right, which the rows follow. If the text is "
-                "right, pass it to create_or_replace instead.",
+                view,
+                f"{VIEW_IS_RIGHT} If the text is right, pass it to create_or_replace instead.",
             ),
         )
 

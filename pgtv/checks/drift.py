@@ -27,7 +27,7 @@ from pgtv.finding import Effect, Finding, Severity
 
 
 def run(_: Context) -> Iterator[Finding]:
-    """The findings come from pgtv.rows.doctor, which may ask the server."""
+    """The findings come from pgtv.checks.contents, which may ask the server."""
     yield from ()
 
 

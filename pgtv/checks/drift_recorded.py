@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.contents import remedy
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Severity
-from pgtv.rows.doctor import remedy
 from pgtv.rows.recorded import latest, may_differ
 
 
@@ -46,7 +46,7 @@ def run(context: Context) -> Iterator[Finding]:
                     "of": last.rows,
                 }
             ],
-            remedy=remedy(context.snapshot, context.dialect, tview.label, affects),
+            remedy=remedy(context.snapshot, context.edges, context.dialect, tview.label, affects),
         )
 
 

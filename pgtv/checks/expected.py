@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pgtv.catalog.dialects.base import TriggerShape
 from pgtv.catalog.model import Relation, Trigger, Tview
 from pgtv.checks.declare import Context, once
+from pgtv.finding import Effect
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,26 @@ def _expected(context: Context) -> Iterator[Expected]:
                         row = tuple(s for s in shapes if s.kind == "row")
                         own = (*row, *dialect.partition_triggers())
                         yield Expected(tview, partition, own, partition=True)
+
+
+def if_reached(context: Context, tview: Tview) -> Effect:
+    """What it means that writing `tview` fails: as long as no trigger tells it of writes, none does.
+
+    Not its own, and not those of any TVIEW that it reads, however far up.
+    """
+    snapshot = context.snapshot
+    if snapshot.gap("triggers"):
+        return Effect.WRITES_FAIL
+    told = {t.entity for t in snapshot.triggers if t.enabled in "OA"}
+    ahead, seen = [tview], {tview.entity}
+    for one in ahead:
+        if one.entity in told:
+            return Effect.WRITES_FAIL
+        read = (snapshot.tview_by_table.get(oid) for oid in read_kinds(one))
+        new = {t.entity: t for t in read if t and t.entity not in seen}
+        seen |= set(new)
+        ahead.extend(new.values())
+    return Effect.RISK
 
 
 def read_kinds(tview: Tview) -> dict[int, str]:

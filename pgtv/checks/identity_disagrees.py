@@ -24,6 +24,7 @@ from pgtv.catalog.dialects import registering
 from pgtv.catalog.model import Tview
 from pgtv.checks.bindings import reregister
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.expected import if_reached
 from pgtv.finding import Effect, Finding, Severity
 
 KINDS = ("pk", "distinct_on")
@@ -36,6 +37,7 @@ def run(context: Context) -> Iterator[Finding]:
             yield context.finding(
                 tview.label,
                 f"Writes that reach {tview.label} fail: its identity {found}.",
+                effect=if_reached(context, tview),
                 affects=context.affected(tview.table_oid) or (tview.label,),
                 evidence=[{"entity": tview.entity, "identity": tview.raw.get("identity")}],
                 remedy=reregister(context, tview, refresh=False),

@@ -6,7 +6,8 @@ Meaning:
 
 Impact:
     Rows that it wrote cannot be written by others, refreshes of the TVIEWs wait, and vacuum is held
-    back. If the client is gone, this lasts until TCP keepalive notices.
+    back. If the client is gone, this lasts until TCP keepalive notices. Where it locked a whole table
+    (LOCK TABLE, DDL, a blocking refresh), every write to that table waits: critical.
 
 Diagnosis:
     pg_stat_activity: state `idle in transaction` longer than the threshold, with locks on relations
@@ -21,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.checks.people import ENDS, describe, ending
-from pgtv.checks.resolving import age
+from pgtv.checks.people import ENDS, WHO_ENDS, describe, ending
+from pgtv.checks.resolving import age, shuts
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -47,14 +48,17 @@ def run(context: Context) -> Iterator[Finding]:
             continue
         names = ", ".join(snapshot.name_of(o) for o in held[:3])
         more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+        closed = shuts(context, pid=session.pid)
         yield context.finding(
             f"pid {session.pid}",
-            f"Idle in a transaction for {age(idle)}, holding locks on {names}{more}.",
+            f"Idle in a transaction for {age(idle)}, holding locks on {names}{more}. {closed}".rstrip(),
+            severity=Severity.CRITICAL if closed else Severity.WARNING,
+            effect=Effect.WRITES_FAIL if closed else Effect.RISK,
             affects=context.affected(*held),
             evidence=[describe(session)],
             remedy=Remedy(
                 sql=(ending(session),),
-                role="pg_signal_backend, or its own role",
+                role=WHO_ENDS,
                 undo=None,
                 decide=ENDS,
                 note="Rolls its transaction back. To prevent it: "
@@ -67,7 +71,7 @@ CHECK = Check(
     id="idle-in-transaction",
     title="Idle in transaction with locks on a TVIEW's tables",
     group="activity",
-    severity=Severity.WARNING,
+    severity=Severity.CRITICAL,
     effect=Effect.RISK,
     run=run,
     needs=("sessions", "locks", "relations"),

@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.expected import expected_triggers
-from pgtv.checks.trigger_faults import refresh_roots
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -40,7 +40,7 @@ def run(context: Context) -> Iterator[Finding]:
             continue
         above = context.snapshot.name_of(oid)
         tviews = [context.snapshot.tview_by_entity[e] for e in readers[oid]]
-        affects = context.affected(*(t.table_oid for t in tviews))
+        affects, rows = context.affected(*(t.table_oid for t in tviews)), bring(context, tviews)
         yield context.finding(
             above,
             f"Writes to {', '.join(names[:3])}{' …' if len(names) > 3 else ''} change what TVIEWs "
@@ -51,18 +51,18 @@ def run(context: Context) -> Iterator[Finding]:
                 sql=(
                     "SET lock_timeout = '2s';",
                     *(f"ALTER TABLE {name} NO INHERIT {above};" for name in names),
-                    *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
+                    *rows.sql,
                 ),
-                role=f"the owner of {above}",
+                role="the owner of the children and of the TVIEWs, or a superuser",
                 locks=(
                     *(f"ACCESS EXCLUSIVE on {name}" for name in names),
                     f"SHARE UPDATE EXCLUSIVE on {above}",
-                    f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
+                    *rows.locks,
                 ),
                 undo=" ".join(f"ALTER TABLE {name} INHERIT {above};" for name in names),
                 decide=f"Rows of the children then leave {above} for everybody who reads it.",
                 note="Rows of the children then leave the TVIEWs. Where they belong there, make "
-                f"{above} a partitioned table instead.",
+                f"{above} a partitioned table instead. {rows.note}",
             ),
         )
 

@@ -32,6 +32,7 @@ class Lasting:
     scope: str
     reset: tuple[str, ...]
     source: str
+    who: str
 
     @property
     def evidence(self) -> list[dict[str, str]]:
@@ -40,11 +41,11 @@ class Lasting:
 
     @property
     def remedy(self) -> Remedy:
-        """Takes the setting back; the database's owner may do so only where it is the database's."""
+        """Takes the setting back."""
         everywhere = len(self.reset) > 1
         return Remedy(
             sql=self.reset,
-            role="superuser" if everywhere else "superuser, or the owner of the database",
+            role=self.who,
             undo=self.undo,
             note="Holds for every database of the server, running sessions too."
             if everywhere
@@ -67,7 +68,8 @@ def lasting(context: Context, name: str) -> Iterator[Lasting]:
     fixed = [s for s in snapshot.role_settings if s.name == name and not s.function]
     for setting in fixed:
         scope, reset = target(setting, name)
-        yield Lasting(name, setting.value, scope, (reset,), "pg_db_role_setting")
+        who = who_resets(setting)
+        yield Lasting(name, setting.value, scope, (reset,), "pg_db_role_setting", who)
     if any(s.role in (None, snapshot.server.user) for s in fixed):
         return
     server = next((s for s in snapshot.settings if s.name == name), None)
@@ -77,8 +79,17 @@ def lasting(context: Context, name: str) -> Iterator[Lasting]:
     if value is not None and server.source not in ("client", "database", "user", "database user"):
         yield Lasting(
             name, value, "every session",
-            (f"ALTER SYSTEM RESET {name};", "SELECT pg_reload_conf();"), "pg_settings",
+            (f"ALTER SYSTEM RESET {name};", "SELECT pg_reload_conf();"), "pg_settings", "superuser",
         )  # fmt: skip
+
+
+def who_resets(setting: RoleSetting) -> str:
+    """Who may take back what is no superuser's setting: a database's owner nothing of a role's."""
+    if setting.function:
+        return "superuser, or the owner of the function"
+    if setting.role:
+        return f"superuser, or {setting.role}"
+    return "superuser, or the owner of the database" if setting.database else "superuser"
 
 
 def target(setting: RoleSetting, name: str) -> tuple[str, str]:

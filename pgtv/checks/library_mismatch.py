@@ -39,6 +39,7 @@ def run(context: Context) -> Iterator[Finding]:
     ):
         return
     sure = required is not None
+    standby = context.snapshot.server.in_recovery
     ahead = required > revision if sure and required else newer(
         extension.library_version, extension.version
     )  # fmt: skip
@@ -48,12 +49,14 @@ def run(context: Context) -> Iterator[Finding]:
         + (f" and needs catalog revision {required}" if sure else "")
         + f"; installed is {extension.version}, revision {revision}. "
         + (
-            "Every write to a base table of a TVIEW fails (55000)."
+            "Once this standby is promoted, every write to a base table of a TVIEW fails (55000)."
+            if sure and standby
+            else "Every write to a base table of a TVIEW fails (55000)."
             if sure
             else "If their revisions differ, every write to a base table of a TVIEW fails (55000)."
         ),
         severity=Severity.CRITICAL if sure else Severity.WARNING,
-        effect=Effect.WRITES_FAIL if sure else Effect.RISK,
+        effect=Effect.WRITES_FAIL if sure and not standby else Effect.RISK,
         affects=tuple(t.label for t in context.snapshot.tviews),
         evidence=[
             {"library": extension.library_version, "needs revision": required},

@@ -6,7 +6,8 @@ Meaning:
 
 Impact:
     The waiting statements hang until the holder ends or a timeout fires. Behind a waiting ACCESS
-    EXCLUSIVE request even readers queue.
+    EXCLUSIVE request even readers queue. A VACUUM or a concurrent index build that waits stops nobody
+    else. On a standby where replay waits behind a reader, rows grow older until it ends.
 
 Diagnosis:
     pg_locks with pg_blocking_pids, followed to the session at the head of the queue.
@@ -22,10 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot
 from pgtv.catalog.waits import Wait, root_blockers
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.checks.people import ENDS, describe, ending
+from pgtv.checks.people import ENDS, WHO_ENDS, describe, ending
 from pgtv.checks.resolving import age, waiting_sessions
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -33,20 +35,21 @@ from pgtv.finding import Effect, Finding, Remedy, Severity
 def run(context: Context) -> Iterator[Finding]:
     snapshot = context.snapshot
     sessions = {s.pid: s for s in snapshot.sessions}
-    groups: dict[tuple[int, ...], list[Wait]] = {}
+    groups: dict[tuple[tuple[int, ...], int | None], list[Wait]] = {}
     queued = waiting_sessions(context)
     for wait in queued:
         if wait.seconds >= context.threshold("warning_seconds"):
             pids, gids = root_blockers(queued, wait)
             if pids or not gids:  # behind a prepared transaction alone: that check tells
-                groups.setdefault(pids, []).append(wait)
+                # behind sessions that cannot be seen, every relation may have one of its own
+                groups.setdefault((pids, None if pids else min(wait.relations)), []).append(wait)
     replaying = _replaying(snapshot)
-    for pids, queue in groups.items():
+    for (pids, _), queue in groups.items():
         replay = bool(replaying & set(pids))
         relations = sorted({o for w in queue for o in w.relations})
         longest = queue[0].seconds
         critical = longest >= context.threshold("critical_seconds")
-        blockers = [sessions.get(p) for p in pids]
+        blockers = [s for p in pids if (s := sessions.get(p))]
         names = ", ".join(snapshot.name_of(o) for o in relations[:3])
         held = ", ".join(
             f"the replay (pid {p}) of a transaction that is open on the primary"
@@ -54,14 +57,15 @@ def run(context: Context) -> Iterator[Finding]:
             else f"pid {p}"
             for p in pids
         )
-        held = held or "a session that pg_monitor may see"
+        held = held or "a session that cannot be seen"
         yield context.finding(
             snapshot.name_of(relations[0]),
             f"{len(queue)} waiting on {names} behind {held}, the longest for {age(longest)}.",
             severity=Severity.CRITICAL if critical else Severity.WARNING,
+            effect=_effect(snapshot, queue, replay),
             affects=context.affected(*relations),
             evidence=[
-                *({"blocks": f"pid {b.pid}", **describe(b)} for b in blockers if b),
+                *({"blocks": f"pid {b.pid}", **describe(b)} for b in blockers),
                 *(
                     {
                         "waits": f"pid {w.pid}",
@@ -77,14 +81,40 @@ def run(context: Context) -> Iterator[Finding]:
                 " with pgtv doctor and pgtv 2pc list.",
             )
             if replay
+            else _unseen(snapshot, pids)
+            if not blockers
             else Remedy(
-                sql=tuple(ending(b) for b in blockers if b),
-                role="pg_signal_backend, or the blocker's own role",
+                sql=tuple(ending(b) for b in blockers),
+                role=WHO_ENDS,
                 undo=None,
                 decide=ENDS,
                 note="Its transaction is rolled back; what it had committed stays.",
             ),
         )
+
+
+def _effect(snapshot: Snapshot, queue: list[Wait], replay: bool) -> Effect:
+    """Writes fail where a writer waits, or would: behind what keeps readers waiting, or a request that
+    excludes writers. On a standby nobody writes: what replay holds is held against writers of the
+    primary, too; what keeps replay waiting is not.
+    """
+    if snapshot.server.in_recovery:
+        return Effect.WRITES_FAIL if replay else Effect.RISK
+    harmless = all(w.mode == "ShareUpdateExclusiveLock" for w in queue)
+    return Effect.RISK if harmless else Effect.WRITES_FAIL
+
+
+def _unseen(snapshot: Snapshot, pids: tuple[int, ...]) -> Remedy:
+    """Nothing to end yet: what it takes to see who is in the way."""
+    if snapshot.server.monitors:
+        who = f"pid {', '.join(map(str, pids))}" if pids else "Who is in the way"
+        return Remedy(note=f"{who} was not there any more, or in no transaction here: look again.")
+    role = ident(snapshot.server.user)
+    return Remedy(
+        role="a superuser, for the GRANT",
+        note="Who is in the way is hidden from this role, so that nothing can be ended yet: look again "
+        f"as a member of pg_monitor (GRANT pg_monitor TO {role};).",
+    )
 
 
 def _replaying(snapshot: Snapshot) -> set[int]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from pgtv.catalog.model import Snapshot, Tview
+from pgtv.catalog.model import Tview
 from pgtv.checks.declare import Context
 from pgtv.checks.expected import missing_triggers
 
 
-def of_reregister(context: Context, tview: Tview) -> tuple[str, ...]:
+def new_triggers_on(context: Context, tview: Tview) -> set[int]:
     """Where re-registering creates triggers: it leaves alone the tables that have all of them.
 
     By the plan, and by the backing view, for a plan that is wrong does not know what is missing.
@@ -25,19 +23,10 @@ def of_reregister(context: Context, tview: Tview) -> tuple[str, ...]:
             and not snapshot.triggers_for.get((relation.oid, tview.entity))
         ):
             lacking.add(relation.oid)
-    return tuple(
-        f"SHARE ROW EXCLUSIVE on {name}" for name in sorted(map(snapshot.name_of, lacking))
-    )
+    return lacking
 
 
-def of_refresh(snapshot: Snapshot, labels: Sequence[str]) -> tuple[str, ...]:
-    """A refresh empties and fills each of `labels`, and with a table the tables that inherit from it."""
-    if not labels:
-        return ()
-    chosen = {r.oid for r in snapshot.relations if r.qualified in labels}
-    heirs = [
-        r.qualified
-        for r in snapshot.relations
-        if chosen.intersection(r.inherits) and r.qualified not in labels
-    ]
-    return (f"ACCESS EXCLUSIVE on {', '.join([*labels, *heirs])} (the refresh)",)
+def of_reregister(context: Context, tview: Tview) -> tuple[str, ...]:
+    """The locks of the triggers that it creates."""
+    names = map(context.snapshot.name_of, new_triggers_on(context, tview))
+    return tuple(f"SHARE ROW EXCLUSIVE on {name}" for name in sorted(names))

@@ -72,7 +72,8 @@ def run(context: Context) -> Iterator[Finding]:
             ],
             remedy=Remedy(
                 sql=("SET lock_timeout = '2s';", *sql),
-                role=f"the owner of {table.qualified}",
+                role=f"the owner of {table.qualified}"
+                + (", with CREATE on its schema" if any(s.startswith("CREATE") for s in sql) else ""),
                 locks=(f"SHARE UPDATE EXCLUSIVE on {table.qualified}",),
                 undo="DROP INDEX CONCURRENTLY",
                 note="Outside a transaction. Where it fails half-way, an invalid index stays: "

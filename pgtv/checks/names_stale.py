@@ -7,7 +7,8 @@ Meaning:
 Impact:
     pg_dump writes the plan as it stands. At restore the copy of the catalog fails with SQLSTATE 42P01
     (`the plan of TVIEW … names tables that do not exist`) and **every** registration of the database
-    is lost, not this one only. The stored definition cannot be run again either.
+    is lost, not this one only. The stored definition cannot be run again either. Where two tables that it
+    reads swapped names the restore succeeds, takes one for the other, and rows go stale there.
 
 Diagnosis:
     The names in the plan are compared with those that its OIDs have now; the relations that the
@@ -24,9 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pgtv.catalog.dialects import registering
 from pgtv.catalog.model import Relation, Tview
-from pgtv.checks.bindings import GENERATIONS, PINNED, relations_read, reregister
+from pgtv.checks.bindings import GENERATIONS, relations_read, reregister, store_the_views
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.stored import disagreement
 from pgtv.finding import Effect, Finding, Severity
@@ -41,49 +41,63 @@ def run(context: Context) -> Iterator[Finding]:
         renamed = text.renamed if text else ()
         if not plan and not renamed:
             continue
+        read = _read(context, tview)
+        there = {r.qualified: r.oid for r in context.snapshot.relations}
+        taken = [e["plan"] for e in plan if e["plan"] in there and there[e["plan"]] not in read]
+        # another table that it reads has the name: no writes are missed, but the text means that one now
+        swapped = [e["plan"] for e in plan if there.get(e["plan"]) in read]
         yield context.finding(
             tview.label,
-            f"What {tview.label} reads was renamed or moved. Rows stay right, but "
+            f"What {tview.label} reads was renamed or moved. "
             + (
-                "a dump taken now does not restore: its copy of the catalog fails and every "
-                "registration of the database is lost."
-                if plan
-                else "the stored definition names what is no longer there."
-            ),
+                f"Another relation is now called {', '.join(taken)}: writes to that one never reach "
+                f"{tview.label}, which goes on reading the old one. Besides, "
+                if taken
+                else "Rows stay right, but "
+            )
+            + _dumped([e["plan"] for e in plan], there, fails=bool(taken)),
+            severity=Severity.CRITICAL if taken else Severity.WARNING,
+            effect=Effect.ROWS_WRONG if taken else Effect.RISK,
             affects=(tview.label,),
             evidence=[*plan, *({"definition": old, "reads now": new} for old, new in renamed)],
-            remedy=_remedy(context, tview, view, rewrite=bool(renamed)),
+            remedy=_remedy(context, tview, view, rewrite=bool(renamed or swapped)),
         )
+
+
+def _dumped(names: list[str], there: dict[str, int], *, fails: bool) -> str:
+    """What becomes of a dump with these names in a plan."""
+    if not names:
+        return "the stored definition names what is no longer there."
+    if fails or not there.keys() >= set(names):
+        return (
+            "a dump taken now does not restore: its copy of the catalog fails and every registration "
+            "of the database is lost."
+        )
+    return (
+        f"a dump taken now restores with {', '.join(names)} taken for one another: there, writes to "
+        "them do not reach it, silently."
+    )
 
 
 def _plan(context: Context, tview: Tview) -> Iterator[dict[str, Any]]:
     if tview.plan_error or not isinstance(tview.plan, dict):
         return
-    read = relations_read(context, tview.view_oid)
-    read |= {oid: True for _, oid in tview.function_reads if oid}
+    read = _read(context, tview)
     for table in tview.plan.get("tables", ()):
         relation = context.snapshot.by_oid.get(table["relid"])
         if relation and relation.qualified != table["table"] and relation.oid in read:
             yield {"plan": table["table"], "is now": relation.qualified}
 
 
+def _read(context: Context, tview: Tview) -> set[int]:
+    return {*relations_read(context, tview.view_oid), *(o for _, o in tview.function_reads if o)}
+
+
 def _remedy(context: Context, tview: Tview, view: Relation, *, rewrite: bool) -> Any:
-    first = (
-        (
-            PINNED,
-            registering.definition_of_view(
-                context.dialect, context.extschema, tview.entity, view.qualified
-            ),
-        )
-        if rewrite
-        else ()
-    )
-    return reregister(
-        context,
-        tview,
-        *first,
-        refresh=False,
-        note="The definition gets PostgreSQL's layout; rows stay as they are." if rewrite else "",
+    if not rewrite:
+        return reregister(context, tview, refresh=False)
+    return store_the_views(
+        context, tview, view, "The definition gets PostgreSQL's layout; rows stay as they are."
     )
 
 
@@ -91,7 +105,7 @@ CHECK = Check(
     id="names-stale",
     title="Names in a registration are stale: a restore would fail",
     group="metadata",
-    severity=Severity.WARNING,
+    severity=Severity.CRITICAL,
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "relations", "reads"),

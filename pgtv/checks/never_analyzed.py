@@ -52,7 +52,7 @@ CHECK = Check(
     provoke=Provoke(
         near_miss="CREATE TABLE public.tv_small AS SELECT c.pk_category AS pk_small,"
         " jsonb_build_object('n', c.name) AS data FROM public.tb_category c;",
-        break_="CREATE TABLE public.tv_large AS SELECT l.pk_order_line AS pk_large,"
+        break_="SET ROLE shop_owner; CREATE TABLE public.tv_large AS SELECT l.pk_order_line AS pk_large,"
         " jsonb_build_object('q', l.quantity, 'pad', repeat('x', 99)) AS data"
         ' FROM "Sales Dept".tb_order_line l;',
         object="public.tv_large",

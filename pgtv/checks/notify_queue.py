@@ -40,6 +40,7 @@ def run(context: Context) -> Iterator[Finding]:
                 "SELECT pid, usename, application_name, state, xact_start FROM pg_stat_activity"
                 " WHERE state LIKE 'idle in transaction%' ORDER BY xact_start LIMIT 5;",
             ),
+            role="pg_monitor",
             note="The oldest that listens is the one: SELECT pg_terminate_backend(its pid).",
         ),
     )

@@ -68,9 +68,18 @@ def run(context: Context) -> Iterator[Finding]:
             remedy=Remedy(
                 sql=(lacking.statement,),
                 role=lacking.grantor,
-                undo=lacking.statement.replace("GRANT ", "REVOKE ").replace(" TO ", " FROM "),
+                undo=_revoke(lacking)
+                # takes what was granted on columns away too
+                + (" then GRANT SELECT on the columns again that it had" if columns else ""),
             ),
         )
+
+
+def _revoke(lacking: _Lacking) -> str:
+    """By the statement's ends: names between them may hold anything."""
+    role = ident(lacking.role)
+    what = lacking.statement.removeprefix("GRANT ").removesuffix(f" TO {role};")
+    return f"REVOKE {what} FROM {role};"
 
 
 def _lacking(context: Context, access: Access) -> Iterator[_Lacking]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import ident
+from pgtv.catalog.model import Relation
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -54,13 +55,20 @@ def run(context: Context) -> Iterator[Finding]:
             evidence=[{"tview": table.qualified, "owner": table.owner, "lacks": lacks}],
             remedy=Remedy(
                 sql=tuple(grants),
-                role=f"{table.owner} or a superuser",
+                role=_grantor(table, on_table),
                 undo="\n".join(
                     g.replace("GRANT ", "REVOKE ", 1).replace(f" TO {owner};", f" FROM {owner};")
                     for g in grants
                 ),
             ),
         )
+
+
+def _grantor(table: Relation, on_table: list[str]) -> str:
+    """An owner gives itself rights on its table, but not on the schema that it may not enter."""
+    if "USAGE" not in table.owner_lacks:
+        return f"{table.owner} or a superuser"
+    return "a superuser" if on_table else "the owner of the schema, or a superuser"
 
 
 CHECK = Check(

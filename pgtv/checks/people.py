@@ -5,6 +5,8 @@ from __future__ import annotations
 from pgtv.catalog.model import Session
 from pgtv.checks.resolving import age
 
+# pg_signal_backend alone does not reach the sessions of superusers
+WHO_ENDS = "pg_signal_backend, or its own role; of a superuser's session only a superuser"
 ENDS = "It ends somebody's statement or session, and rolls back its transaction."
 
 

@@ -39,9 +39,16 @@ def run(context: Context) -> Iterator[Finding]:
         view = context.snapshot.by_oid.get(tview.view_oid)
         if tview.plan_error or not isinstance(tview.plan, dict) or not view or view.kind != "v":
             continue
-        invented = _invented(context, tview)
+        unread = _invented(context, tview)
+        # nothing that is not registered is refreshed, and so nothing is looked up from there
+        invented = [e for e in unread if e in context.snapshot.tview_by_entity]
         wrong = [
             *({"embeds": entity, "view": "does not read it"} for entity in invented),
+            *(
+                {"embeds": entity, "is": "not registered"}
+                for entity in unread
+                if entity not in invented
+            ),
             *_wrong(context, tview),
         ]
         if not wrong:

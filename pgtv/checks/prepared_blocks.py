@@ -1,8 +1,9 @@
 """A prepared transaction keeps others waiting on a TVIEW or a table that it reads.
 
 Meaning:
-    Sessions wait for locks that a prepared transaction holds; or it was prepared while triggers were
-    suspended, and so holds ACCESS EXCLUSIVE on TVIEWs: then every reader of them waits too.
+    Sessions wait for locks that a prepared transaction holds; or it locks whole tables, so that whoever
+    writes to them next will wait. Prepared while triggers were suspended, it holds ACCESS EXCLUSIVE on
+    TVIEWs: then every reader of them waits too. DDL on a base table does the same there.
 
 Impact:
     The waiting statements end only by lock_timeout, statement_timeout or by resolving the
@@ -20,9 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgtv.catalog.waits import held_by, root_blockers, written_by
+from pgtv.catalog.waits import root_blockers, written_by
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
-from pgtv.checks.resolving import age, evidence, remedy, waiting_sessions
+from pgtv.checks.resolving import age, evidence, remedy, shuts, waiting_sessions
 from pgtv.finding import Effect, Finding, Severity
 
 
@@ -44,23 +45,14 @@ def run(context: Context) -> Iterator[Finding]:
                 }
             )
     for prepared in snapshot.prepared:
-        exclusive = [
-            oid
-            for oid, modes in held_by(snapshot, prepared.gid).items()
-            if "AccessExclusiveLock" in modes and oid in snapshot.tview_by_table
-        ]
+        closed = shuts(context, gid=prepared.gid)
         waiting = behind.get(prepared.gid, [])
-        if not exclusive and not waiting:
+        if not closed and not waiting:
             continue
-        parts = []
-        if waiting:
-            parts.append(f"{len(waiting)} waiting for it, longest {waiting[0]['since']}")
-        if exclusive:
-            names = ", ".join(snapshot.name_of(o) for o in exclusive)
-            parts.append(f"it holds ACCESS EXCLUSIVE on {names}, so readers wait as well")
+        queue = f" {len(waiting)} waiting for it, longest {waiting[0]['since']}." if waiting else ""
         yield context.finding(
             prepared.gid,
-            f"Prepared {age(prepared.age_seconds)} ago by {prepared.owner}: {'; '.join(parts)}.",
+            f"Prepared {age(prepared.age_seconds)} ago by {prepared.owner}.{queue} {closed}".rstrip(),
             affects=context.affected(*written_by(snapshot, prepared)),
             evidence=[*waiting, *evidence(context, prepared)],
             remedy=remedy(context, prepared),

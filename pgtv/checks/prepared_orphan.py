@@ -7,7 +7,7 @@ Meaning:
 Impact:
     It keeps its row, relation and advisory locks through restarts: writers of the same rows wait, a
     refresh of the TVIEWs that it touched waits, vacuum cannot remove what died since, in every
-    database of the cluster.
+    database of the cluster. One that locks whole tables is told by prepared-blocks at once.
 
 Diagnosis:
     pg_prepared_xacts, with its locks from pg_locks. The gid often tells which transaction manager

@@ -37,6 +37,7 @@ def run(context: Context) -> Iterator[Finding]:
             sql=(
                 "SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared;",
             ),
+            role="any role",
             note="Resolve what is orphaned, oldest first.",
         ),
     )

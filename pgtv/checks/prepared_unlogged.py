@@ -21,21 +21,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgtv.catalog.waits import written_by
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.resolving import evidence, remedy
+from pgtv.checks.resolving import evidence, remedy, unlogged_of
 from pgtv.finding import Effect, Finding, Severity
 
 
 def run(context: Context) -> Iterator[Finding]:
-    snapshot = context.snapshot
-    for prepared in snapshot.prepared:
-        reached = context.edges.affected(written_by(snapshot, prepared))
-        unlogged = tuple(
-            t.label
-            for t in reached
-            if (relation := snapshot.by_oid.get(t.table_oid)) and relation.persistence == "u"
-        )
+    for prepared in context.snapshot.prepared:
+        unlogged = tuple(t.label for t in unlogged_of(context, prepared))
         if unlogged:
             yield context.finding(
                 prepared.gid,

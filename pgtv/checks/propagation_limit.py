@@ -12,7 +12,7 @@ Impact:
 
 Diagnosis:
     For each table the TVIEWs that read it, directly or through others, are counted and compared with
-    the setting as new sessions get it.
+    the setting as new sessions get it, and as roles have it set for themselves.
 
 Mitigation:
     Raise the setting. It protects from triggers that write back for ever; a limit some way above the
@@ -22,15 +22,18 @@ Mitigation:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.catalog.dialects.base import SETTING_PREFIX, ident
 from pgtv.checks.declare import Check, Context, Provoke, Threshold
+from pgtv.checks.lasting import lasting
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 SETTING = SETTING_PREFIX + "max_propagation_depth"
 
 
 def run(context: Context) -> Iterator[Finding]:
+    yield from _of_roles(context)
     snapshot = context.snapshot
     value = snapshot.setting.get(SETTING)
     if value is None or not value.isdecimal():
@@ -58,11 +61,34 @@ def run(context: Context) -> Iterator[Finding]:
             effect=Effect.WRITES_FAIL if fails else Effect.RISK,
             affects=reached,
             evidence=[{"setting": SETTING, "value": limit, "from": source, "needed": needed}],
-            remedy=_remedy(context, source, max(100, 2 * needed)),
+            remedy=_remedy(context, source, limit, max(100, 2 * needed)),
         )
 
 
-def _remedy(context: Context, source: str, value: int) -> Remedy:
+def _of_roles(context: Context) -> Iterator[Finding]:
+    """Limits of roles: sessions of others see nothing of them."""
+    reached = {
+        relation.qualified: context.affected(relation.oid)
+        for relation in context.snapshot.relations
+        if relation.kind in "rp" and relation.oid not in context.snapshot.tview_by_table
+    }
+    most = max(reached, key=lambda name: len(reached[name]), default=None)
+    for found in lasting(context, SETTING):
+        role = found.scope.startswith("role ")
+        if most is None or not role or not found.value.isdecimal():
+            continue
+        if int(found.value) <= len(reached[most]):
+            yield context.finding(
+                found.scope,
+                f"{SETTING} is {found.value} for {found.scope}, and a write to {most} can reach "
+                f"{len(reached[most])} TVIEWs: it then fails with SQLSTATE 54001.",
+                affects=reached[most],
+                evidence=found.evidence,
+                remedy=replace(found.remedy, role="superuser"),
+            )
+
+
+def _remedy(context: Context, source: str, limit: int, value: int) -> Remedy:
     if source in ("database", "user", "database user"):
         # these go before the server's configuration
         database = ident(context.snapshot.server.database)
@@ -76,7 +102,9 @@ def _remedy(context: Context, source: str, value: int) -> Remedy:
     return Remedy(
         sql=(f"ALTER SYSTEM SET {SETTING} = {value};", "SELECT pg_reload_conf();"),
         role="superuser",
-        undo=f"ALTER SYSTEM RESET {SETTING}; SELECT pg_reload_conf();",
+        undo="ALTER SYSTEM "
+        + (f"RESET {SETTING}" if source == "default" else f"SET {SETTING} = {limit}")
+        + ";\nSELECT pg_reload_conf();",
         note="Holds for every database of the server, running sessions too.",
     )
 
@@ -88,7 +116,7 @@ CHECK = Check(
     severity=Severity.CRITICAL,
     effect=Effect.WRITES_FAIL,
     run=run,
-    needs=("tviews", "relations", "reads", "settings"),
+    needs=("tviews", "relations", "reads", "settings", "role_settings"),
     generations=("current",),
     thresholds={
         "share": Threshold(0.8, "share of the limit", "room for a few more TVIEWs before it fails")

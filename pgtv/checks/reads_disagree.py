@@ -27,6 +27,7 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.model import Tview
+from pgtv.checks.bindings import VIEW_IS_RIGHT, reregister, store_the_views
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.definitions import definitions
 from pgtv.finding import Effect, Finding, Remedy, Severity
@@ -64,11 +65,19 @@ def run(context: Context) -> Iterator[Finding]:
                 {"relation": d.name + (f".{d.column}" if d.column else ""), "difference": d.kind}
                 for d in several
             ],
-            remedy=None
+            remedy=_stored(context, tview)
             if text_only
-            else _redeclare(tview, several)
-            or _remedy(context, tview.label, affects, lead, bool(wrong)),
+            else _redeclare(tview, several) or _remedy(context, tview, several, bool(wrong)),
         )
+
+
+def _stored(context: Context, tview: Tview) -> Remedy:
+    """The rows follow the view: its query becomes the definition, unless the text is what is meant."""
+    view = context.snapshot.by_oid.get(tview.view_oid)
+    note = "If the text of the definition is what is meant, pass it to create_or_replace instead."
+    if view is None or view.kind != "v":
+        return Remedy(note=note)
+    return store_the_views(context, tview, view, f"{VIEW_IS_RIGHT} {note}")
 
 
 def _redeclare(tview: Tview, several: list[Difference]) -> Remedy | None:
@@ -90,21 +99,30 @@ def _redeclare(tview: Tview, several: list[Difference]) -> Remedy | None:
     )
 
 
-def _remedy(
-    context: Context, label: str, affects: tuple[str, ...], lead: Difference, wrong: bool
-) -> Remedy:
-    sql = ["SET lock_timeout = '2s';", context.dialect.reregister(label)]
-    locks = [f"SHARE ROW EXCLUSIVE on {lead.name}"] if wrong else []
-    if wrong:
-        sql.append(context.dialect.refresh(label))
-        locks.append(f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)")
-    return Remedy(
-        sql=tuple(sql),
-        role=f"owner of {label}",
-        locks=tuple(locks),
+def _remedy(context: Context, tview: Tview, several: list[Difference], wrong: bool) -> Remedy:
+    return reregister(
+        context,
+        tview,
+        refresh=wrong,
         note="Re-registering leaves rows as they are"
-        + ("; the refresh, which blocks readers, brings what was missed." if wrong else "."),
+        + ("; the refresh brings what was missed." if wrong else "."),
+        locks=[lock for d in several for lock in _triggers(context, tview, d)],
     )
+
+
+def _triggers(context: Context, tview: Tview, difference: Difference) -> Iterator[str]:
+    """What re-registering locks to create and drop triggers, with a partitioned table its partitions."""
+    snapshot, oid = context.snapshot, difference.relation
+    there = bool(snapshot.triggers_for.get((oid or 0, tview.entity)))
+    wanted = {"unplanned": "SHARE ROW EXCLUSIVE", "planned": "ACCESS EXCLUSIVE"}
+    mode = wanted.get(difference.kind)
+    if mode is None or there is not (difference.kind == "planned"):
+        return
+    for relation in snapshot.relations:
+        if relation.kind not in "rp" or relation.oid in snapshot.tview_by_table:
+            continue
+        if oid in (relation.oid, relation.partition_root):
+            yield f"{mode} on {relation.qualified}"
 
 
 CHECK = Check(

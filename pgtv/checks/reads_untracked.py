@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.compare import base_reads
@@ -42,7 +43,7 @@ def run(context: Context) -> Iterator[Finding]:
         for oid in sorted(untracked - _followed(tview.raw)):
             relation = snapshot.by_oid.get(oid)
             why = _WHY.get(relation.kind if relation else "", "its writes cannot be traced to rows")
-            name = snapshot.name_of(oid)
+            name, rows = snapshot.name_of(oid), bring(context, [tview])
             yield context.finding(
                 tview.label,
                 f"{tview.label} reads {name} ({why}): it stays as it is until it is refreshed.",
@@ -51,9 +52,8 @@ def run(context: Context) -> Iterator[Finding]:
                 evidence=[{"reads": name, "policy": tview.uncascaded_policy or "not recorded"}],
                 remedy=Remedy(
                     role=f"owner of {tview.label}",
-                    locks=(f"ACCESS EXCLUSIVE on {tview.label}",),
-                    note=f"After each change of what is read: {context.dialect.refresh(tview.label)}"
-                    " Readers wait while it runs.",
+                    locks=rows.locks,
+                    note=f"After each change of what is read: {rows.words} {rows.note}",
                 ),
             )
 

@@ -12,9 +12,10 @@ Impact:
     42704 `TVIEW … does not exist`. The extension's health check reports orphaned triggers at most.
 
 Diagnosis:
-    Backing views, trigger arguments and tables named tv_* are compared with the catalog. A plain
-    table that merely bears such a name is not reported: it has no backing view, no triggers, and
-    not the storage options that the extension sets.
+    Backing views, trigger arguments and tables named tv_* are compared with the catalog. A table that
+    has neither view nor triggers nor the storage options that the extension sets is reported when its
+    columns are a TVIEW's too, pk_ENTITY and JSON named data: it may have been made while the library
+    was not loaded. Tables that a subscription writes are left out.
 
 Mitigation:
     While the backing view stands it holds the definition: a row made of it, with an empty plan, is
@@ -30,7 +31,6 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
-from pgtv.checks import locking
 from pgtv.checks.bindings import (
     GENERATIONS,
     PINNED,
@@ -39,6 +39,7 @@ from pgtv.checks.bindings import (
     lost,
     relations_read,
 )  # fmt: skip
+from pgtv.checks.bringing import Root, from_roots
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -55,10 +56,13 @@ def run(context: Context) -> Iterator[Finding]:
                 if delta
                 else "Writes to what it reads no longer reach it, silently."
                 if one.certain
+                else "The table has the name and the columns of a TVIEW's, and nothing keeps it up to "
+                "date."
+                if one.plain
                 else "The table has the shape of a TVIEW's, and nothing keeps it up to date."
             ),
             severity=Severity.CRITICAL if one.certain else Severity.WARNING,
-            effect=Effect.WRITES_FAIL if delta else Effect.ROWS_WRONG,
+            effect=Effect.WRITES_FAIL if delta else Effect.RISK if one.plain else Effect.ROWS_WRONG,
             title=f"Metadata not found for TVIEW: {one.entity}",
             affects=affects,
             evidence=_evidence(context, one),
@@ -91,7 +95,12 @@ def _evidence(context: Context, one: Lost) -> Iterator[dict[str, object]]:
     for relation in sorted({t.relation for t in one.triggers}):
         kinds = sorted({str(t.kind) for t in one.triggers if t.relation == relation})
         yield {"triggers": " ".join(kinds), "on": context.snapshot.name_of(relation)}
-    if not one.certain and one.table:
+    if one.plain and one.table:
+        yield {
+            "table": one.table.qualified,
+            "columns": ", ".join(c.name for c in one.table.columns),
+        }
+    elif not one.certain and one.table:
         yield {"table": one.table.qualified, "options": ", ".join(one.table.options)}
 
 
@@ -107,12 +116,15 @@ def _remedy(context: Context, one: Lost, affects: tuple[str, ...]) -> Remedy:
                 "BEGIN;",
                 f"DROP VIEW {one.view.qualified};",
                 *_drop_triggers(context, one),
-                registering.create(_table_of(one), one.view.definition, {}),
+                *registering.create_for(
+                    one.view.owner, one.entity, _table_of(one), one.view.definition, {}
+                ),
                 "COMMIT;",
             ),
             role="superuser",
             locks=(f"ACCESS EXCLUSIVE on {one.view.qualified}", *_dropping(context, one)),
-            note="Its table is gone: this creates it anew from the view. Grants on it, and options "
+            note="Its table is gone: this creates it anew from the view, as the property of the view's "
+            "owner and filled with no more than that role's rights. Grants on it, and options "
             "other than the defaults, have to be given again.",
         )
     if one.table is None:
@@ -121,6 +133,13 @@ def _remedy(context: Context, one: Lost, affects: tuple[str, ...]) -> Remedy:
             role="owner of the tables",
             locks=_dropping(context, one),
             note="Neither its table nor its backing view is there: only its triggers are left.",
+        )
+    if one.plain:
+        return Remedy(
+            command="pgtv repair metadata --from FILE",
+            note="If it is meant to be a TVIEW (it may have been made while the library was not loaded), "
+            "the SQL file or saved snapshot that defines it makes it one; its rows stay. If it is meant "
+            "to be a plain table: pgtv doctor --write-baseline FILE accepts it.",
         )
     writes = (
         " To let writes through meanwhile, drop its triggers: "
@@ -140,6 +159,8 @@ def _register(context: Context, target: Lost, affects: tuple[str, ...]) -> Remed
     schema, dialect = context.extschema, context.dialect
     chosen = _upstream(context, target)
     names = [one.label for one in chosen]
+    roots = [Root(one.label, one.entity, one.label, _affects(context, one)) for one in chosen]
+    rows = from_roots(context.snapshot, context.edges, dialect, roots, (*names, *affects))
     more = f" It reads {', '.join(names[:-1])}, registered before it." if names[1:] else ""
     return Remedy(
         sql=(
@@ -155,13 +176,13 @@ def _register(context: Context, target: Lost, affects: tuple[str, ...]) -> Remed
             ),
             *(dialect.reregister(name) for name in names),
             "COMMIT;",
-            *(dialect.refresh(name) for name in names),
+            *rows.sql,
         ),
         role="superuser",
-        locks=locking.of_refresh(context.snapshot, tuple(dict.fromkeys((*names, *affects)))),
-        undo=registering.delete(dialect, schema, target.entity),
-        note="The refresh brings the rows missed meanwhile; readers wait. Options that only the row "
-        "held (policies, declared indexes, group keys, type name) come back from a saved snapshot or an "
+        locks=rows.locks,
+        undo="\n".join(registering.delete(dialect, schema, one.entity) for one in reversed(chosen)),
+        note=f"The rows missed meanwhile are brought. {rows.note} Options that only the row held "
+        "(policies, declared indexes, group keys, type name) come back from a saved snapshot or an "
         f"SQL file: pgtv repair metadata --from FILE.{more}",
     )
 

@@ -78,12 +78,13 @@ def _misfits(context: Context, table: Relation) -> Iterator[Finding]:
             # SET TABLE would need every other table of the publication as well
             remedy = Remedy(
                 sql=(
+                    "SET lock_timeout = '2s';",
                     "BEGIN;",
                     f"ALTER PUBLICATION {name} DROP TABLE {table.qualified};",
                     f"ALTER PUBLICATION {name} ADD TABLE {table.qualified};",
                     "COMMIT;",
                 ),
-                role="the owner of the publication",
+                role=f"the owner of the publication and of {table.qualified}, or a superuser",
                 locks=(f"SHARE UPDATE EXCLUSIVE on {table.qualified}",),
                 decide="It publishes every column and every row from then on: subscribers need all "
                 "columns.",

@@ -31,7 +31,8 @@ def run(context: Context) -> Iterator[Finding]:
     snapshot = context.snapshot
     limit = context.threshold("seconds")
     for replica in snapshot.replicas:
-        if (replica.replay_lag_seconds or 0.0) >= limit:
+        # the server goes on telling the last delay for seconds after the standby has caught up
+        if (replica.replay_lag_seconds or 0.0) >= limit and replica.replay_lag_bytes != 0:
             yield context.finding(
                 f"standby {replica.name}",
                 f"It replays {age(replica.replay_lag_seconds or 0.0)} behind"

@@ -2,15 +2,17 @@
 
 Meaning:
     Sessions of a role, of this database, of the whole server or inside a function run with
-    session_replication_role = replica (or local), as replication tools do while they load.
+    session_replication_role = replica (or local), as replication tools do while they load. A function
+    whose text sets it does so too, and one that an event trigger runs at login for every session.
 
 Impact:
     Under `replica` no trigger of a TVIEW fires and no event trigger either: writes succeed and reach
     no TVIEW, silently. `local` fires them.
 
 Diagnosis:
-    pg_settings, pg_db_role_setting and pg_proc.proconfig. What a session that is open now has set for
-    itself cannot be seen from another session, and is not covered.
+    pg_settings, pg_db_role_setting, pg_proc.proconfig and the texts of SQL and PL/pgSQL functions. What
+    a session that is open now has set for itself cannot be seen from another session, and is not
+    covered.
 
 Mitigation:
     Reset the setting; it counts for new sessions, so end the old ones. Then refresh the TVIEWs: which
@@ -20,11 +22,12 @@ Mitigation:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import RoleSetting
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.trigger_faults import refresh_roots
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 NAME = "session_replication_role"
@@ -37,9 +40,12 @@ def run(context: Context) -> Iterator[Finding]:
     ]  # fmt: skip
     yield from _event_triggers_off(context)
     for setting in settings:
+        if setting.in_text:
+            yield from _in_text(context, str(setting.function))
+            continue
         yield _finding(context, *_where(setting), evidence=setting.value)
     server = next((s for s in context.snapshot.settings if s.name == NAME), None)
-    ours = {s.role for s in settings} & {None, context.snapshot.server.user}
+    ours = {s.role for s in settings if not s.in_text} & {None, context.snapshot.server.user}
     if server and server.value == "replica" and server.source not in ("session", "client"):
         if server.source in ("database", "user", "database user") and ours:
             return  # what this very session inherited is reported above
@@ -47,6 +53,39 @@ def run(context: Context) -> Iterator[Finding]:
             context, "(server)", f"every session (source: {server.source})",
             f"ALTER SYSTEM RESET {NAME};", "SELECT pg_reload_conf();", evidence="replica",
         )  # fmt: skip
+
+
+def _in_text(context: Context, function: str) -> Iterator[Finding]:
+    """A function that switches triggers off itself: for every session where it runs at login."""
+    at_login = [
+        e
+        for e in context.snapshot.extension.event_triggers
+        if e.event == "login" and e.enabled in "OA" and f"{e.function}()" == function
+    ]
+    for trigger in at_login:
+        reset = f"ALTER EVENT TRIGGER {ident(trigger.name)} DISABLE;"
+        who = f"every session that begins, by the event trigger {trigger.name}"
+        found = _finding(context, f"event trigger {trigger.name}", who, reset, evidence=function)
+        assert found.remedy
+        decide = "It is somebody's own: ask what else it does before it is disabled."
+        undo = f"ALTER EVENT TRIGGER {ident(trigger.name)} ENABLE;"
+        yield replace(found, remedy=replace(found.remedy, decide=decide, undo=undo))
+    if not at_login:
+        yield context.finding(
+            function,
+            f"The text of {function} sets {NAME} to replica: what is written after it in the same "
+            "transaction or session reaches no TVIEW.",
+            severity=Severity.WARNING,
+            affects=tuple(t.label for t in context.snapshot.tviews),
+            evidence=[{"function": function, "sets": f"{NAME} = replica"}],
+            remedy=Remedy(
+                command="pgtv verify",
+                role="the function's owner",
+                note="The statement has to go from its text, or each call has to be followed by pgtv "
+                "refresh --apply of what reads the tables that it writes. Where it never writes such "
+                "tables, pgtv doctor --write-baseline FILE accepts it.",
+            ),
+        )
 
 
 def _event_triggers_off(context: Context) -> Iterator[Finding]:
@@ -97,6 +136,7 @@ def _where(setting: RoleSetting) -> tuple[str, str, str]:
 
 def _finding(context: Context, object_: str, who: str, *reset: str, evidence: str) -> Finding:
     tviews = context.snapshot.tviews
+    rows = bring(context, tviews)
     return context.finding(
         object_,
         f"In {who}, no trigger of a TVIEW fires: {NAME} is replica.",
@@ -106,14 +146,12 @@ def _finding(context: Context, object_: str, who: str, *reset: str, evidence: st
             sql=(
                 "SET lock_timeout = '2s';",
                 *reset,
-                *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
+                *rows.sql,
             ),
             role="a superuser",
-            locks=(f"ACCESS EXCLUSIVE on {', '.join(t.label for t in tviews)} (the refresh)",)
-            if tviews
-            else (),
-            note="The refreshes cover every TVIEW, since nothing tells which writes were missed: "
-            "pgtv verify says which ones differ. Sessions that are open keep the old value.",
+            locks=rows.locks,
+            note="Every TVIEW's rows are brought, since nothing tells which writes were missed: pgtv "
+            f"verify says which ones differ. Sessions that are open keep the old value. {rows.note}",
         ),
     )
 
@@ -127,7 +165,14 @@ CHECK = Check(
     run=run,
     needs=("role_settings", "settings"),
     provoke=Provoke(
-        near_miss="ALTER ROLE shop_owner SET session_replication_role = local;",
+        near_miss="ALTER ROLE shop_owner SET session_replication_role = local;"
+        " CREATE FUNCTION public.loud() RETURNS void LANGUAGE plpgsql AS"
+        " 'BEGIN /* never replica */ SET LOCAL session_replication_role = origin; END';"
+        " CREATE FUNCTION public.asks() RETURNS boolean LANGUAGE plpgsql AS"
+        " 'BEGIN IF current_setting(''session_replication_role'') = ''replica'' THEN RETURN true;"
+        " END IF; RETURN false; END';"
+        " CREATE FUNCTION public.unused() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " 'BEGIN SET session_replication_role = replica; END';",
         break_="ALTER ROLE shop_owner SET session_replication_role = replica;",
         object="shop_owner",
         undo="ALTER ROLE shop_owner RESET session_replication_role;",

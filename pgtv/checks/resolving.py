@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from pgtv.catalog.dialects.base import literal
-from pgtv.catalog.model import Prepared
-from pgtv.catalog.waits import Wait, held_by, strength, waits, written_by
+from pgtv.catalog.model import Prepared, Tview
+from pgtv.catalog.waits import Wait, held_by, shut, strength, waits, written_by
 from pgtv.checks.coordinators import coordinator
 from pgtv.checks.declare import Context, once
 from pgtv.finding import Remedy
@@ -31,11 +32,7 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
     if prepared.database != snapshot.server.database:
         # only the database where it was prepared can resolve it
         sql.insert(0, connect_line(prepared.database))
-    unlogged = [
-        t.label
-        for t in context.edges.affected(written_by(snapshot, prepared))
-        if (relation := snapshot.by_oid.get(t.table_oid)) and relation.persistence == "u"
-    ]
+    unlogged = [t.label for t in unlogged_of(context, prepared)]
     note = (
         "After COMMIT PREPARED refresh "
         + ", ".join(unlogged)
@@ -54,10 +51,38 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
     )
 
 
+def unlogged_of(context: Context, prepared: Prepared) -> list[Tview]:
+    """The UNLOGGED TVIEWs that what it wrote leads to."""
+    snapshot = context.snapshot
+    return [
+        t for t in context.edges.affected(written_by(snapshot, prepared))
+        if (relation := snapshot.by_oid.get(t.table_oid)) and relation.persistence == "u"
+    ]  # fmt: skip
+
+
 def waiting_sessions(context: Context) -> list[Wait]:
     """Every wait on a relation of a TVIEW, longest first; computed once a run."""
     found: list[Wait] = once(context, "waits", lambda: waits(context.snapshot))
     return found
+
+
+def shuts(context: Context, *, pid: int | None = None, gid: str | None = None) -> str:
+    """A sentence on the tables that a session or prepared transaction closes to writers; else empty."""
+    closed = shut(context.snapshot, pid=pid, gid=gid)
+    if not closed:
+        return ""
+    parts = []
+    for mode in sorted(set(closed.values()), key=strength, reverse=True):
+        names = [context.snapshot.name_of(oid) for oid, held in closed.items() if held == mode]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        parts.append(f"{spoken(mode)} on {', '.join(names[:3])}{more}")
+    who = "all who read or write" if "AccessExclusiveLock" in closed.values() else "all who write"
+    return f"It holds {' and '.join(parts)}: {who} there wait."
+
+
+def spoken(mode: str) -> str:
+    """A lock mode in the words of SQL, from those of pg_locks: AccessShareLock, ACCESS SHARE."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
 
 
 def evidence(context: Context, prepared: Prepared) -> list[dict[str, object]]:

@@ -9,7 +9,8 @@ Impact:
 
 Diagnosis:
     SQL cannot tell. It is known only when pgtv runs on the server's host and connects by its Unix
-    socket; tablespaces and a pg_wal elsewhere are not seen.
+    socket, as a member of pg_monitor or pg_read_all_settings; tablespaces and a pg_wal elsewhere are
+    not seen.
 
 Mitigation:
     Make room: old logs, orphaned slots (they keep WAL), bloat. Never delete files in pg_wal.
@@ -59,11 +60,13 @@ CHECK = Check(
     severity=Severity.CRITICAL,
     effect=Effect.RISK,
     run=run,
-    needs=("server",),
+    needs=("server", "room"),
     extension=False,
     thresholds={
         "warning": Threshold(0.80, "of the file system", "common practice of operators"),
         "critical": Threshold(0.85, "of the file system", "below it autovacuum may need the room"),
     },
-    provoke=Provoke(elsewhere="test/unit/checks/test_activity.py::test_room"),
+    provoke=Provoke(
+        elsewhere="test/integration/checks/test_activity.py::test_room_left_is_that_of_the_file_system"
+    ),
 )

@@ -15,11 +15,12 @@ Impact:
 
 Diagnosis:
     pg_class.relrowsecurity and relforcerowsecurity; the reading role's ownership, BYPASSRLS and
-    superuser attribute.
+    superuser attribute. A policy that says true to that role is enough, where none restricts it.
 
 Mitigation:
     Take FORCE off. Where another role owns what is read, decide whether the TVIEW is to hold all
-    rows: then its owner needs BYPASSRLS, or a role that owns the relation has to own the TVIEW.
+    rows: then its owner needs a policy that shows it all of them (FOR SELECT TO that role USING (true))
+    or BYPASSRLS, or a role that owns the relation has to own the TVIEW.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from dataclasses import replace
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Access, Relation
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.lasting import ON, lasting
-from pgtv.checks.trigger_faults import refresh_roots
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -51,7 +52,8 @@ def run(context: Context) -> Iterator[Finding]:
     for (oid, role), found in filtered.items():
         relation = snapshot.by_oid.get(oid)
         if relation and relation.row_security:
-            yield _filtered(context, relation, role, found)
+            if not found[0].shown_all:
+                yield _filtered(context, relation, role, found)
             yield from _refused(context, relation, [a.reader for a in found])
 
 
@@ -70,7 +72,7 @@ def _forced(context: Context, table: Relation) -> Finding:
             {"table": table.qualified, "forced": "yes", "policies": table.policies,
              "owner": table.owner}
         ],
-        remedy=_no_force(context, table, affects, [table.oid]),
+        remedy=_no_force(context, table, [table.oid]),
     )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def _refused(context: Context, relation: Relation, readers: list[int]) -> Iterat
             evidence=[{"setting": "row_security", "value": setting.value, "for": setting.scope}],
             remedy=Remedy(
                 sql=setting.reset,
-                role="superuser, or the owner of the database",
+                role=setting.who,
                 undo=setting.undo,
                 note="Counts for new sessions. The policies then filter instead: see the finding on "
                 "them.",
@@ -108,7 +110,7 @@ def _filtered(context: Context, relation: Relation, role: str, found: list[Acces
         "rows that its policies show that role.",
         key=role,
         severity=Severity.WARNING,
-        effect=Effect.RISK,
+        effect=Effect.ROWS_WRONG,
         affects=affects,
         evidence=[
             {
@@ -119,24 +121,24 @@ def _filtered(context: Context, relation: Relation, role: str, found: list[Acces
             for a in found
         ],
         remedy=replace(
-            _no_force(context, relation, affects, readers),
+            _no_force(context, relation, readers),
             decide="Whoever reads the TVIEWs then reads what the policies hid from their owner.",
         )
         if owned
         else Remedy(
-            command="pgtv doctor --baseline, if it is meant so",
+            command=f"pgtv doctor --only {context.check.id} --write-baseline pgtv-baseline.json",
             role="a superuser",
-            note=f"If the TVIEWs are to hold every row, {ident(role)} needs BYPASSRLS (ALTER ROLE), "
-            "and then a refresh. That lets it read everything else too: a role that owns nothing "
-            "but TVIEWs is the better owner.",
+            note="If it is meant so, the command accepts it: runs with --baseline pgtv-baseline.json "
+            f"leave it out. If the TVIEWs are to hold every row, {ident(role)} needs BYPASSRLS "
+            "(ALTER ROLE), and then a refresh. That lets it read everything else too: a role that "
+            "owns nothing but TVIEWs is the better owner.",
         ),
     )  # fmt: skip
 
 
-def _no_force(
-    context: Context, table: Relation, affects: tuple[str, ...], readers: list[int]
-) -> Remedy:
+def _no_force(context: Context, table: Relation, readers: list[int]) -> Remedy:
     tviews = [t for o in readers if (t := context.snapshot.tview_by_table.get(o))]
+    rows = bring(context, tviews)
     # the refresh writes every TVIEW below as well, and stops at the first that is forced
     below = (context.snapshot.by_oid.get(t.table_oid) for t in context.edges.affected(readers))
     forced = {t.oid: t for t in (table, *below) if t and t.row_security and t.force_row_security}
@@ -147,15 +149,17 @@ def _no_force(
         sql=(
             "SET lock_timeout = '2s';",
             *statements,
-            *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
+            *rows.sql,
         ),
         role=f"the owner of {', '.join(t.qualified for t in forced.values())}, or a superuser",
         locks=(
             *(f"ACCESS EXCLUSIVE on {t.qualified}" for t in forced.values()),
-            f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
+            *rows.locks,
         ),
-        undo="\n".join(s.replace("NO FORCE", "FORCE") for s in statements),
-        note="Policies go on applying to every other role. The refresh blocks readers.",
+        undo="\n".join(
+            f"ALTER TABLE {t.qualified} FORCE ROW LEVEL SECURITY;" for t in forced.values()
+        ),
+        note=f"Policies go on applying to every other role. {rows.note}".rstrip(),
     )
 
 
@@ -170,7 +174,9 @@ CHECK = Check(
     consequence_of=("table-mismatch",),
     provoke=Provoke(
         near_miss="ALTER TABLE public.tv_customer ENABLE ROW LEVEL SECURITY;"
-        " ALTER TABLE public.tb_customer ENABLE ROW LEVEL SECURITY;",
+        " ALTER TABLE public.tb_customer ENABLE ROW LEVEL SECURITY;"
+        " ALTER TABLE public.tb_product ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;"
+        " CREATE POLICY whole ON public.tb_product TO shop_owner USING (true);",
         break_="ALTER TABLE public.tv_customer FORCE ROW LEVEL SECURITY;",
         object="public.tv_customer",
     ),

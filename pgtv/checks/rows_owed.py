@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.locking import of_refresh
 from pgtv.checks.owing import NOTE, forget, is_owed
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -32,7 +32,7 @@ def run(context: Context) -> Iterator[Finding]:
         view = context.snapshot.by_oid.get(tview.view_oid)
         if view is None or not is_owed(view.comment):
             continue
-        affects = context.affected(tview.table_oid)
+        affects, rows = context.affected(tview.table_oid), bring(context, [tview])
         yield context.finding(
             tview.label,
             f"A repair cured what kept rows from {tview.label}, and ended before it brought those that "
@@ -42,13 +42,13 @@ def run(context: Context) -> Iterator[Finding]:
             remedy=Remedy(
                 sql=(
                     "SET lock_timeout = '2s';",
-                    context.dialect.refresh(tview.label),
+                    *rows.sql,
                     forget(view.qualified, view.comment),
                 ),
                 command="pgtv repair --apply",
                 role=f"the owner of {tview.label}, or a superuser",
-                locks=of_refresh(context.snapshot, affects),
-                note="Readers wait while it refreshes; pgtv repair brings the rows beside them.",
+                locks=rows.locks,
+                note=f"{rows.note} pgtv repair brings the rows beside readers and writers.",
             ),
         )
 

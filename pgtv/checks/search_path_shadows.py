@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.lasting import target
+from pgtv.checks.lasting import target, who_resets
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -44,7 +44,7 @@ def run(context: Context) -> Iterator[Finding]:
             ],
             remedy=Remedy(
                 sql=(reset,),
-                role="superuser, or the owner of the database",
+                role=who_resets(setting),
                 undo=reset.replace("RESET search_path", f"SET search_path = {setting.value}"),
                 note="Counts for new sessions. Where the path is needed, set it again without "
                 "pg_catalog.",

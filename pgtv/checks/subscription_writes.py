@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
@@ -35,21 +36,26 @@ def run(context: Context) -> Iterator[Finding]:
         bases = [o for o in written if o not in snapshot.tview_by_table]
         if not bases:
             continue
+        rows = bring(context, context.edges.affected(written))
         yield context.finding(
             f"subscription {subscription.name}",
             "It writes "
             + ", ".join(snapshot.name_of(o) for o in bases)
             + " without firing triggers; what arrives never reaches the TVIEWs that read them.",
             severity=Severity.CRITICAL if subscription.enabled else Severity.WARNING,
+            effect=Effect.ROWS_WRONG if subscription.enabled else Effect.RISK,
             affects=affects,
             evidence=[{"table": snapshot.name_of(o)} for o in bases],
             remedy=Remedy(
-                sql=tuple(context.dialect.refresh(a) for a in affects),
+                sql=(
+                    "SET lock_timeout = '2s';",
+                    *rows.sql,
+                ),
                 role="owners of the TVIEWs",
-                locks=(f"ACCESS EXCLUSIVE on {', '.join(affects)} until it commits",),
+                locks=rows.locks,
                 undo=None,
                 note="Brings the rows up to date once; repeat it on a schedule, or replicate the "
-                "tv_ tables themselves. Never ENABLE ALWAYS.",
+                f"tv_ tables themselves. Never ENABLE ALWAYS. {rows.note}",
             ),
         )
 

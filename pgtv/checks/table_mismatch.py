@@ -16,19 +16,24 @@ Diagnosis:
 Mitigation:
     Where a table of the right name stands unregistered, the row is bound to it by name,
     re-registered and refreshed. Where the table is gone, the TVIEW is dropped and created anew from
-    the definition and the options in its row; grants on the old table have to be given again. Where
-    only the entity in the row is another one, it is put back.
+    the definition and the options in its row, as the property of the backing view's owner and filled
+    with no more than that role's rights; grants on the old table have to be given again. Where the
+    backing view is gone too, nobody knows the owner: a person has to decide who runs it. Where only
+    the entity in the row is another one, it is put back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Tview
 from pgtv.checks.bindings import GENERATIONS, TIMEOUT, misnamed, reregister, shown
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.expected import if_reached
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -70,7 +75,7 @@ def run(context: Context) -> Iterator[Finding]:
                 else "Writes to what it reads fail."
             ),
             severity=Severity.WARNING if renamed else Severity.CRITICAL,
-            effect=Effect.RISK if renamed else Effect.WRITES_FAIL,
+            effect=Effect.RISK if renamed else if_reached(context, tview),
             affects=_affects(context, tview, candidate),
             evidence=[
                 {"entity": tview.entity, "table_oid": tview.table_oid, "is": is_now},
@@ -154,10 +159,14 @@ def _remedy(
             refreshed=_affects(context, tview, candidate),
         )
         # what was written to the other TVIEW's table in its name
-        more = tuple(dialect.refresh(t.label) for t in others)
+        more = bring(context, others)
         return (
-            Remedy((*bound.sql, *more), None, bound.role, bound.locks, None, bound.note)
-            if more
+            replace(
+                bound,
+                sql=(*bound.sql, *more.sql),
+                locks=tuple(dict.fromkeys((*bound.locks, *more.locks))),
+            )
+            if others
             else bound
         )
     if renamed:
@@ -168,7 +177,8 @@ def _remedy(
             ),
             role=f"owner of {renamed.qualified} with CREATE on the extension's schema",
             locks=(f"ACCESS EXCLUSIVE on {renamed.qualified}",),
-            undo=f"ALTER TABLE … RENAME TO {ident(renamed.name)};",
+            undo=f"ALTER TABLE {ident(renamed.schema)}.{ident('tv_' + tview.entity)}"
+            f" RENAME TO {ident(renamed.name)};",
             note="Or drop the TVIEW and create it under its new name, with pk_<entity> to match.",
         )
     if tview.table_oid in context.snapshot.by_oid:
@@ -189,18 +199,38 @@ def _remedy(
     target = name if "." in name else f"public.{name}"
     create = not _exists_schema(context, target)
     options = tview.options or registering.options_of(tview.raw)
+    owner = view.owner if view and view.kind == "v" else None
     return Remedy(
         sql=(
             TIMEOUT,
             "BEGIN;",
             dialect.drop_tview(registering.argument(None, tview.entity)),
-            *((f"CREATE SCHEMA IF NOT EXISTS {target.rsplit('.', 1)[0]};",) if create else ()),
-            registering.create(target, tview.definition, options),
+            *(
+                (
+                    f"CREATE SCHEMA IF NOT EXISTS {target.removesuffix('.' + ident(f'tv_{tview.entity}'))};",
+                )
+                if create
+                else ()
+            ),
+            *(
+                registering.create_for(owner, tview.entity, target, tview.definition, options)
+                if owner
+                else (registering.create(target, tview.definition, options),)
+            ),
             "COMMIT;",
         ),
-        role="superuser",
-        note="The table and its rows are gone: this creates them anew from the definition. Its owner "
-        "becomes the role that runs this; grants and indexes of its own have to be made again.",
+        role="superuser" if owner else "the role that is to own it",
+        note="The table and its rows are gone: this creates them anew from the definition. "
+        + (
+            "They belong to the owner of the backing view; grants"
+            if owner
+            else "Its owner becomes the role that runs this; grants"
+        )
+        + " and indexes of its own have to be made again.",
+        decide=None
+        if owner
+        else "Whose it was is not known, for its backing view is gone too: it becomes the property of"
+        " the role that runs this, and its definition runs with that role's rights.",
     )
 
 

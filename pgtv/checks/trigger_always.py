@@ -6,8 +6,8 @@ Meaning:
 
 Impact:
     An apply worker that runs them fails with SQLSTATE 55000 and restarts for ever, or leaves the
-    TVIEW stale: it writes no statements, so nothing flushes what the row triggers queue. Ordinary
-    sessions notice nothing.
+    TVIEW stale: it writes no statements, so nothing flushes what the row triggers queue. Critical where
+    an enabled subscription writes the table; else ordinary sessions notice nothing.
 
 Diagnosis:
     pg_trigger.tgenabled = A on a trigger that the TVIEW's plan asks for.
@@ -30,14 +30,22 @@ from pgtv.finding import Effect, Finding, Severity
 def run(context: Context) -> Iterator[Finding]:
     wanted = expected_on(context)
     always = {t.oid for t in context.snapshot.triggers if t.enabled == "A"}
+    applied = {
+        oid: subscription.name
+        for subscription in context.snapshot.subscriptions
+        if subscription.enabled
+        for oid in subscription.relations
+    }
     faults = [
         Fault(
             expected.relation,
             trigger.kind,
             trigger.entity,
             expected=FIRES["O"],
-            found=FIRES["A"],
-            effect=Effect.RISK,
+            found=f"{FIRES['A']}; subscription {applied[trigger.relation]} writes here, and fails"
+            if trigger.relation in applied
+            else FIRES["A"],
+            effect=Effect.WRITES_FAIL if trigger.relation in applied else Effect.RISK,
             cure="none" if trigger.parent in always else "enable",
             trigger=trigger,
             tview=expected.tview,
@@ -59,7 +67,7 @@ CHECK = Check(
     id="trigger-always",
     title="Triggers fire in replication",
     group="triggers",
-    severity=Severity.WARNING,
+    severity=Severity.CRITICAL,
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "triggers", "relations"),

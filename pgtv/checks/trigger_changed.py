@@ -32,7 +32,7 @@ from pgtv.checks.expected import Expected, expected_triggers, matches, misshapen
 from pgtv.checks.trigger_faults import Fault, event_effect, fires, report, timing, unflushed
 from pgtv.finding import Effect, Finding, Severity
 
-_ROW = 1
+_ROW, _BEFORE = 1, 2
 
 
 def run(context: Context) -> Iterator[Finding]:
@@ -57,7 +57,9 @@ def _faults(context: Context) -> Iterator[Fault]:
                 fails = shape.kind in ("delta", "truncate") or (
                     trigger.entity is None and shape.kind == "row"
                 )
-            effect = event_effect(shape.kind)
+            effect = event_effect(shape.kind, expected.relation)
+            if trigger.type ^ shape.type == _BEFORE and trigger.entity == expected.tview.entity:
+                effect = Effect.RISK  # what it queues is right unless a later one changes the row
             yield _fault(
                 expected, trigger, shape, wanted, found, Effect.WRITES_FAIL if fails else effect
             )
@@ -71,7 +73,7 @@ def _faults(context: Context) -> Iterator[Fault]:
 def _differences(
     context: Context, expected: Expected, trigger: Trigger, shape: TriggerShape
 ) -> Iterator[tuple[str, str, Effect]]:
-    missed = event_effect(shape.kind)
+    missed = event_effect(shape.kind, expected.relation)
     if trigger.when:
         condition = (trigger.definition or "WHEN (…)").partition(" WHEN ")[2] or "(…)"
         yield "no WHEN condition", "WHEN " + condition.partition(" EXECUTE ")[0], missed

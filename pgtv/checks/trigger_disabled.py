@@ -56,7 +56,7 @@ def run(context: Context) -> Iterator[Finding]:
                 # rows live in partitions, whose copies fire whatever the root's trigger does
                 effect=Effect.RISK
                 if trigger.kind == "row" and expected.relation.kind == "p"
-                else event_effect(trigger.kind),
+                else event_effect(trigger.kind, expected.relation),
                 # enabling the root's trigger enables its copies
                 cure="none" if trigger.parent in off else "enable",
                 trigger=trigger,

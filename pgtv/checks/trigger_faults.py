@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pgtv.catalog.dialects.base import FLUSH, ident
-from pgtv.catalog.model import Relation, Trigger, Tview
+from pgtv.catalog.model import Relation, Snapshot, Trigger, Tview
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Context
+from pgtv.checks.roles import who_owns
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 FIRES = {
@@ -21,6 +23,7 @@ FIRES = {
     "R": "fires only under session_replication_role = replica (R)",
     "A": "fires also under session_replication_role = replica (A)",
 }
+_STATE = {"O": "ENABLE", "D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
 _ROW, _BEFORE, _TRUNCATE = 1, 2, 32
 _EVENT = ((4, "INSERT"), (16, "UPDATE"), (8, "DELETE"), (32, "TRUNCATE"))
 _TOGETHER = 3  # tables; more with the same fault are one finding
@@ -89,9 +92,13 @@ def unflushed(context: Context, relation: Relation) -> str | None:
     return "COPY" if hooked else "every write"
 
 
-def event_effect(kind: str) -> Effect:
-    """What it does when a trigger of this kind does not fire; for flush see unflushed()."""
-    return Effect.RISK if kind == "flush" else Effect.ROWS_WRONG
+def event_effect(kind: str, relation: Relation) -> Effect:
+    """What it does when a trigger of this kind does not fire; for flush see unflushed().
+
+    TRUNCATE of a partition is noticed without its trigger, too, wherever the library is loaded.
+    """
+    noticed = kind == "flush" or (kind == "truncate" and relation.partition_root is not None)
+    return Effect.RISK if noticed else Effect.ROWS_WRONG
 
 
 def report(
@@ -139,7 +146,7 @@ def _finding(
             f" On {', '.join(context.snapshot.name_of(o) for o in list(stuck)[:3])} {writes} fail"
             " with SQLSTATE 55000: nothing flushes what the other triggers queue."
         )
-    if effect is Effect.RISK and tviews:
+    if effect is Effect.RISK and tviews and all(f.found in ("none", FIRES["D"]) for f in faults):
         detail += f" {names} {'is' if len(tviews) == 1 else 'are'} still kept up to date by others."
     return context.finding(
         object_,
@@ -173,88 +180,80 @@ def _evidence(faults: list[Fault], *, several: bool) -> list[dict[str, str]]:
 
 def cure(context: Context, faults: list[Fault], advice: str | None = None) -> Remedy:
     """Enable, drop and re-register in one transaction a table, then refresh what missed rows."""
-    enable: dict[str, list[str]] = {}
+    enable: dict[str, list[Trigger]] = {}
     drop: list[tuple[str, str]] = []
     again: dict[str, Tview] = {}
     locks: dict[str, None] = {}
+    again_by = ("recreate", "reregister")
     for fault in faults:
         table = fault.relation.qualified
         if fault.cure == "enable" and fault.trigger:
-            enable.setdefault(table, []).append(fault.trigger.name)
+            enable.setdefault(table, []).append(fault.trigger)
         if fault.cure in ("recreate", "drop") and fault.trigger:
             drop.append((fault.trigger.name, table))
             locks[f"{ACCESS_EXCLUSIVE} on {table}"] = None
         else:
             locks[f"{SHARE_ROW_EXCLUSIVE} on {table}"] = None
-        if fault.cure in ("recreate", "reregister") and fault.tview:
+        if fault.cure in again_by and fault.tview:
             again[fault.tview.label] = fault.tview
     body = [
         f"ALTER TABLE {table}\n  "
-        + ",\n  ".join(f"ENABLE TRIGGER {ident(n)}" for n in dict.fromkeys(names))
+        + ",\n  ".join(f"ENABLE TRIGGER {ident(n)}" for n in dict.fromkeys(t.name for t in found))
         + ";"
-        for table, names in enable.items()
+        for table, found in enable.items()
     ]
     body += [f"DROP TRIGGER {ident(name)} ON {table};" for name, table in dict.fromkeys(drop)]
     body += [context.dialect.reregister(label) for label in again]
     if drop and again:
         body = ["BEGIN;", *body, "COMMIT;"]
-    stale = refresh_roots(context, [f.tview for f in faults if f.tview and f.rows])
-    refreshed = context.affected(*(t.table_oid for t in stale))
-    if refreshed:
-        locks[f"{ACCESS_EXCLUSIVE} on {', '.join(refreshed)} (the refresh)"] = None
+    rows = bring(context, [f.tview for f in faults if f.tview and f.rows])
+    locks |= dict.fromkeys(rows.locks)
     notes = [advice] if advice else []
-    if stale:
-        notes.append(
-            "The refresh brings the rows missed meanwhile; readers of the TVIEW wait until it ends."
-        )
+    if rows.sql:
+        notes.append(f"The rows missed meanwhile are brought. {rows.note}")
     return Remedy(
         sql=(
             "SET lock_timeout = '2s';",
             *body,
-            *(context.dialect.refresh(t.label) for t in stale),
+            *rows.sql,
         ),
-        role="the owner of the tables, or a superuser",
+        role=who_owns(
+            context,
+            (
+                *(f.relation.oid for f in faults),
+                *(f.tview.table_oid for f in faults if f.tview and (f.rows or f.cure in again_by)),
+            ),
+            "the owner of the tables, or a superuser",
+        ),
         locks=tuple(locks),
-        undo="\n".join(s.replace("ENABLE TRIGGER", "DISABLE TRIGGER") for s in body)
+        undo=as_before(context.snapshot, [t for found in enable.values() for t in found])
         if enable and not drop and not again
         else None,
         note=" ".join(notes) or None,
     )
 
 
-def refresh_roots(context: Context, tviews: Iterable[Tview]) -> list[Tview]:
-    """Those of `tviews` that have to be refreshed so that all of them are.
+def as_before(snapshot: Snapshot, triggers: Iterable[Trigger]) -> str:
+    """What gives `triggers` the states back that the snapshot saw.
 
-    A refresh also refreshes every TVIEW whose plan embeds or maps the one refreshed; in old
-    releases it does not, and then every TVIEW downstream is refreshed, nearest first.
+    On a partitioned table a statement goes on to the copies on its partitions: those that had another
+    state get theirs back after it.
     """
-    wanted = {t.entity: t for t in tviews}
-    if not context.dialect.refresh_cascades:
-        return context.edges.affected(t.table_oid for t in wanted.values())
-    covered = {e for t in wanted.values() for e in _followers(context, t.entity)} - {
-        e for e in wanted if e in _followers(context, e)
-    }
-    return [t for e, t in wanted.items() if e not in covered]
+    wanted: dict[str, dict[str, None]] = {}
+    for trigger in {t.oid: t for t in triggers}.values():
+        for one in (trigger, *_copies(snapshot, trigger)):
+            clause = f"{_STATE[one.enabled]} TRIGGER {ident(one.name)}"
+            wanted.setdefault(snapshot.name_of(one.relation), {})[clause] = None
+    return "\n".join(
+        f"ALTER TABLE {table}\n  " + ",\n  ".join(clauses) + ";"
+        for table, clauses in wanted.items()
+    )
 
 
-def _followers(context: Context, entity: str) -> set[str]:
-    found: set[str] = set()
-    below = [entity]
-    while below:
-        parent = below.pop()
-        for tview in context.snapshot.tviews:
-            if tview.entity not in found and parent in _parents(tview):
-                found.add(tview.entity)
-                below.append(tview.entity)
-    return found
-
-
-def _parents(tview: Tview) -> set[str]:
-    plan = tview.plan if isinstance(tview.plan, dict) else {}
-    embeds, tables = plan.get("embeds"), plan.get("tables")
-    entries = [*(embeds if isinstance(embeds, list) else ())]
-    parents = {e.get("entity") for e in entries if isinstance(e, dict)}
-    parents |= {
-        e.get("tview") for e in (tables if isinstance(tables, list) else ()) if isinstance(e, dict)
-    }
-    return {p for p in parents if isinstance(p, str)}
+def _copies(snapshot: Snapshot, trigger: Trigger) -> Iterator[Trigger]:
+    """Copies on partitions, however deep, whose state is not that of what they copy; upper ones first."""
+    for copy in snapshot.triggers:
+        if copy.parent == trigger.oid:
+            if copy.enabled != trigger.enabled:
+                yield copy
+            yield from _copies(snapshot, copy)

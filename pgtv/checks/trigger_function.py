@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.trigger_faults import refresh_roots
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -34,7 +34,7 @@ def run(context: Context) -> Iterator[Finding]:
             languages[trigger.function] = str(trigger.language)
     for function, entities in replaced.items():
         tviews = [t for t in snapshot.tviews if t.entity in entities]
-        affects = context.affected(*(t.table_oid for t in tviews))
+        affects, rows = context.affected(*(t.table_oid for t in tviews)), bring(context, tviews)
         name = function.removeprefix(f"{context.extschema}.")
         yield context.finding(
             function,
@@ -48,13 +48,11 @@ def run(context: Context) -> Iterator[Finding]:
                 sql=(
                     "SET lock_timeout = '2s';",
                     context.dialect.restore_trigger_function(context.extschema, name),
-                    *(context.dialect.refresh(t.label) for t in refresh_roots(context, tviews)),
+                    *rows.sql,
                 ),
                 role="a superuser",
-                locks=(f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",)
-                if affects
-                else (),
-                note="Keep the other code first (\\sf in psql). The refresh blocks readers.",
+                locks=rows.locks,
+                note=f"Keep the other code first (\\sf in psql). {rows.note}".rstrip(),
             ),
         )
 

@@ -37,7 +37,7 @@ def run(context: Context) -> Iterator[Finding]:
             missing.tview.entity,
             expected=timing(shape.type),
             found="none",
-            effect=event_effect(shape.kind),
+            effect=event_effect(shape.kind, missing.relation),
             cure="reregister",
             tview=missing.tview,
         )
@@ -55,7 +55,12 @@ CHECK = Check(
     effect=Effect.ROWS_WRONG,
     run=run,
     needs=("tviews", "triggers", "relations"),
-    consequence_of=("registration-missing", "entity-duplicate", "table-mismatch"),
+    consequence_of=(
+        "registration-missing",
+        "entity-duplicate",
+        "table-mismatch",
+        "catalog-objects-missing",
+    ),
     provoke=Provoke(
         near_miss="ALTER TABLE public.tb_customer RENAME TO tb_client;"
         " ALTER TABLE public.tb_client RENAME TO tb_customer;",

@@ -71,10 +71,9 @@ def _why(context: Context, trigger: Trigger) -> tuple[str, Effect]:
             Effect.WRITES_FAIL if needs_argument else Effect.RISK,
         )
     if trigger.entity not in context.snapshot.tview_by_entity:
-        fails = trigger.kind in ("delta", "truncate")
         return (
             f"TVIEW {trigger.entity} is not registered",
-            Effect.WRITES_FAIL if fails else Effect.RISK,
+            Effect.WRITES_FAIL if trigger.kind == "delta" else Effect.RISK,
         )
     if (trigger.kind == "row" and not trigger.type & 1) or (
         trigger.kind == "delta" and trigger.type & 1
@@ -101,6 +100,10 @@ def _finding(context: Context, oid: int, found: list[tuple[Trigger, str, Effect]
     )
     if fails:
         detail += " Writes of that kind to the table fail."
+    elif any(
+        t.kind == "truncate" and t.entity not in snapshot.tview_by_entity for t, _, _ in found
+    ):
+        detail += " TRUNCATE of the table fails; other writes pass."
     drop = [t for t, _, _ in found if t.entity not in lost]
     note = None
     if lost:
@@ -161,8 +164,8 @@ CHECK = Check(
     needs=("tviews", "triggers", "relations"),
     consequence_of=("registration-missing", "table-mismatch"),
     provoke=Provoke(
-        near_miss="CREATE TABLE public.noted (a int); CREATE TRIGGER mine BEFORE UPDATE"
-        " ON public.noted FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",
+        near_miss="SET ROLE shop_owner; CREATE TABLE public.noted (a int); CREATE TRIGGER mine"
+        " BEFORE UPDATE ON public.noted FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",
         break_="SELECT regexp_replace(regexp_replace(pg_get_triggerdef(oid),"
         " 'TRIGGER [^ ]+', 'TRIGGER poke'), ' ON [^ ]+ ', ' ON public.noted ')"
         " FROM pg_trigger WHERE tgname = 'trg_tview_truncate_customer_on_public_tb_customer'"

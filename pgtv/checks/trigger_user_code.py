@@ -25,9 +25,11 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Trigger, Tview
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.roles import who_owns
 from pgtv.checks.spelled import relations_named
-from pgtv.checks.trigger_faults import FIRES, SHARE_ROW_EXCLUSIVE, fires, timing
+from pgtv.checks.trigger_faults import FIRES, SHARE_ROW_EXCLUSIVE, as_before, fires, timing
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 _BEFORE, _ROW = 2, 1
@@ -93,7 +95,7 @@ def _finding(
 ) -> Finding:
     harmless = effect is Effect.NONE
     disable = f"ALTER TABLE {relation.qualified} DISABLE TRIGGER {ident(trigger.name)};"
-    affects = context.affected(tview.table_oid)
+    affects, rows = context.affected(tview.table_oid), bring(context, [tview])
     return context.finding(
         relation.qualified,
         f"The trigger {trigger.name} on {relation.qualified} {what}",
@@ -111,14 +113,19 @@ def _finding(
         remedy=None
         if harmless
         else Remedy(
-            sql=("SET lock_timeout = '2s';", disable, context.dialect.refresh(tview.label)),
-            role=f"the owner of {relation.qualified}, or a superuser",
+            sql=("SET lock_timeout = '2s';", disable, *rows.sql),
+            role=who_owns(
+                context,
+                (relation.oid, tview.table_oid),
+                f"the owner of {relation.qualified}, or a superuser",
+            ),
             locks=(
                 f"{SHARE_ROW_EXCLUSIVE} on {relation.qualified}",
-                f"ACCESS EXCLUSIVE on {', '.join(affects)} (the refresh)",
+                *rows.locks,
             ),
-            undo=disable.replace("DISABLE", "ENABLE"),
+            undo=as_before(context.snapshot, [trigger]),
             decide="It is somebody's own: ask what it is for before it is disabled.",
+            note=rows.note,
         ),
     )  # fmt: skip
 

@@ -9,7 +9,9 @@ Impact:
     A write to a base table whose refresh would break the constraint fails: SQLSTATE 23514 for a
     CHECK, 23502 for a column that is left null, 23505 for a unique index, 23P01 for an exclusion
     constraint, 23503 where a foreign key points at a row that has to go. Everything works until that
-    row comes.
+    row comes; only a column that must not be null and is filled by nobody refuses every new row:
+    critical. While a foreign key points at a TVIEW, the extension's own refresh of it, or of one that
+    it embeds, fails with 0A000: it truncates. pgtv refresh merges rows and works.
 
 Diagnosis:
     pg_constraint and the unique indexes of the TVIEW's table, besides its identity and the indexes
@@ -23,10 +25,12 @@ Mitigation:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Tview
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.expected import if_reached
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 _KINDS = {
@@ -79,12 +83,22 @@ def _required(context: Context, tview: Tview, table: Relation) -> Iterator[Findi
     if view is None or not view.columns:
         return
     filled = {c.name for c in view.columns}
+    for index in context.snapshot.indexes_on.get(table.oid, ()):
+        if index.primary:  # a key that the definition lacks is another's fault, and cannot be null
+            filled.update(index.columns)
     for column in table.columns:
         if column.not_null and not column.has_default and column.name not in filled:
             drop = f"ALTER TABLE {table.qualified} ALTER COLUMN {ident(column.name)} DROP NOT NULL;"
-            yield _finding(
-                context, tview, table, column.name, "NOT NULL column that the definition lacks",
-                "23502", drop, (table.qualified,),
+            yield replace(
+                _finding(
+                    context, tview, table, column.name, "NOT NULL column that the definition lacks",
+                    "23502", drop, (table.qualified,),
+                ),
+                severity=Severity.CRITICAL,
+                effect=if_reached(context, tview),
+                detail=f"NOT NULL column {ident(column.name)} on {table.qualified} that neither the "
+                f"definition nor a default fills: what would add a row to {tview.label} fails with "
+                "SQLSTATE 23502.",
             )  # fmt: skip
 
 
@@ -97,6 +111,7 @@ def _finding(
         f"{what} {ident(name)} on {on[0]}: a write to a base table fails with SQLSTATE {state} "
         f"when what it makes of {tview.label} breaks it.",
         key=name,
+        severity=Severity.WARNING,
         affects=context.affected(table.oid),
         evidence=[{"constraint": name, "kind": what, "declared on": on[0]}],
         remedy=Remedy(
@@ -114,7 +129,7 @@ CHECK = Check(
     id="tview-constraint",
     title="A constraint on a TVIEW's table",
     group="storage",
-    severity=Severity.WARNING,
+    severity=Severity.CRITICAL,
     effect=Effect.RISK,
     run=run,
     needs=("tviews", "relations", "indexes"),

@@ -23,6 +23,7 @@ import re
 from collections.abc import Iterator
 
 from pgtv.catalog.model import Relation, Tview
+from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.expected import read_kinds
 from pgtv.finding import Effect, Finding, Remedy, Severity
@@ -43,6 +44,7 @@ def run(context: Context) -> Iterator[Finding]:
         rows = _rows(context, source)
         if rows <= 0:
             continue
+        rows_again = bring(context, [tview])
         certain = unfiltered(tview.definition)
         likely = certain or (joins_only(tview.definition) and _all_have_rows(context, tview))
         yield context.finding(
@@ -68,12 +70,10 @@ def run(context: Context) -> Iterator[Finding]:
                  "estimated rows": rows}
             ],
             remedy=Remedy(
-                sql=("SET lock_timeout = '2s';", context.dialect.refresh(tview.label)),
+                sql=("SET lock_timeout = '2s';", *rows_again.sql),
                 role=f"the owner of {table.qualified}",
-                locks=(
-                    f"ACCESS EXCLUSIVE on {', '.join(context.affected(table.oid))} (the refresh)",
-                ),
-                note="Readers wait until the refresh ends.",
+                locks=rows_again.locks,
+                note=rows_again.note,
             )
             if likely
             else Remedy(command=f"pgtv verify {table.qualified}"),

@@ -24,6 +24,7 @@ from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Index
 from pgtv.checks import locking
 from pgtv.checks.declare import Check, Context, Provoke
+from pgtv.checks.expected import if_reached
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -50,6 +51,7 @@ def run(context: Context) -> Iterator[Finding]:
             table.qualified,
             f"{table.qualified} has no usable unique index on its identity ({key}): writes that "
             "reach it fail with SQLSTATE 42P10.",
+            effect=if_reached(context, tview),
             affects=context.affected(table.oid),
             evidence=[{"index": i.name, "columns": ", ".join(i.columns), "found": _why(i)}
                       for i in near] or [{"expected": f"UNIQUE ({key})", "found": "none"}],

@@ -24,9 +24,7 @@ from collections.abc import Iterator
 
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.checks.definitions import definitions
-from pgtv.definitions.builtin import SESSION, VOLATILE
-from pgtv.definitions.reads import Reads
-from pgtv.definitions.scope import SYSTEM
+from pgtv.definitions.varying import causes
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -61,24 +59,6 @@ def run(context: Context) -> Iterator[Finding]:
                     "let the definition read that column.",
                 ),
             )
-
-
-def causes(reads: Reads) -> dict[str, str]:
-    """What makes a definition's result depend on more than the rows that it reads, and why."""
-    found: dict[str, str] = {}
-    for call in reads.functions:
-        if call.schema not in (None, "pg_catalog"):
-            continue
-        if call.name in VOLATILE:
-            found[f"{call.name}()"] = "volatile"
-        elif call.name in SESSION:
-            found[call.name] = "another in another session"
-    if any(level.samples for level in reads.levels):
-        found["TABLESAMPLE"] = "a random choice of rows"
-    for _, column in reads.columns:
-        if column in SYSTEM and column != "tableoid":
-            found[column] = "a system column, changed by every update"
-    return found
 
 
 CHECK = Check(

@@ -32,7 +32,9 @@ def run(context: Context) -> Iterator[Finding]:
     by_reader = definitions(context).by_reader
     for tview in snapshot.tviews:
         lineage = by_reader.get(tview.table_oid)
-        if lineage is None or lineage.reads is None or not isinstance(tview.plan, dict):
+        if lineage is None or lineage.reads is None:
+            continue
+        if tview.plan_error or not isinstance(tview.plan, dict):  # plan-unreadable tells
             continue
         kinds = read_kinds(tview)
         watched = {t["relid"]: t.get("attnums") for t in tview.plan.get("tables", ())}

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgtv import fence
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Remedy, Severity
-from pgtv.lifecycle import fence
 
 
 def run(context: Context) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import click
 
 from pgtv.cli.options import (
     color_wanted,
-    connected,
+    comparing,
     connection_options,
     connection_text,
     look,
@@ -23,8 +23,9 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
+from pgtv.cli.paths import FILE
 from pgtv.errors import Exit, NotPossible, UsageError
-from pgtv.session import Target
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot
@@ -69,11 +70,11 @@ def _check_names(_: click.Context, __: click.Parameter, incomplete: str) -> list
     help="Set a check's threshold; may be repeated. Names: --list -v.",
 )  # fmt: skip
 @click.option(
-    "--baseline", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--baseline", metavar="FILE", type=FILE,
     help="Leave out the findings that FILE accepts (a baseline, or a report in JSON).",
 )  # fmt: skip
 @click.option(
-    "--write-baseline", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--write-baseline", metavar="FILE", type=FILE,
     help="Accept what is found now: write its ids to FILE and exit 0.",
 )  # fmt: skip
 @click.option(
@@ -132,9 +133,9 @@ def doctor(
     if probe_write:
         _collect(given, _probe(target, snapshot, verbosity))
     if verify:
-        from pgtv.rows.doctor import findings
+        from pgtv.checks.contents import findings
 
-        _collect(given, findings(target, snapshot))
+        _collect(given, findings(comparing(target), snapshot))
     declared = {c.id for c in checks}
     checks += [_adopted(found) for check, found in given.items() if check not in declared]
     examination = examine(snapshot, checks, settings, accepted, given)

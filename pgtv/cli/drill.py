@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pgtv.cli.options import output_option, verbosity_options, width, write_output
+from pgtv.cli.paths import FILE
+from pgtv.cli.throwaway import clean_up_when_ended
 from pgtv.errors import Exit, NotPossible, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
 
 def _file(name: str, what: str) -> Callable[[F], F]:
     return click.option(
-        f"--{name}", f"{name}_file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+        f"--{name}", f"{name}_file", type=FILE, metavar="FILE",
         help=f"Write {what} to FILE too.",
     )  # fmt: skip
 
@@ -104,7 +105,11 @@ def list_(fmt: str) -> int:
 @_file("json", "the report as JSON")
 @_file("junit", "JUnit XML")
 @_file("html", "the report as HTML")
-@click.option("--keep", is_flag=True, help="Leave the data of a server on which a drill failed.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Leave the database of a drill that failed, and its server.",
+)
 @verbosity_options
 def run(
     drills: tuple[str, ...],
@@ -129,29 +134,30 @@ def run(
     from pgtv.drills.engine import run as run_one
     from pgtv.drills.registry import select
     from pgtv.drills.stage import Stage
-    from pgtv.reports.layout import plural
+    from pgtv.shown import plural
 
     chosen = select(drills)
     outcomes: list[Outcome] = []
-    signal.signal(signal.SIGTERM, _interrupt)  # servers are removed as after Ctrl-C
-    for one in providers(provider, image, dsn, majors):
-        if verbosity >= 0:
-            click.echo(f"{plural(len(chosen), 'drill')}: {one.label}", err=True)
-        with Stage(one, keep) as stage:
-            for mode, variant in chosen:
-                outcomes.append(run_one(stage, mode, variant))
-                if verbosity >= 0:
-                    _tell(outcomes[-1], verbosity)
-    report = store.made_now(outcomes, binaries.RELEASE if dsn is None and not image else None)
-    for file, form in ((json_file, "json"), (junit_file, "junit"), (html_file, "html")):
-        if file:
-            write_output(_render(report, form), file)
-    write_output(_render(report, fmt), output)
+    clean_up_when_ended()
+    try:
+        for one in providers(provider, image, dsn, majors):
+            if verbosity >= 0:
+                click.echo(f"{plural(len(chosen), 'drill')}: {one.label}", err=True)
+            with Stage(one, keep) as stage:
+                for mode, variant in chosen:
+                    outcomes.append(run_one(stage, mode, variant))
+                    if verbosity >= 0:
+                        _tell(outcomes[-1], verbosity)
+    finally:
+        if outcomes:  # what was done is told, also when it was interrupted
+            report = store.made_now(
+                outcomes, binaries.RELEASE if dsn is None and not image else None
+            )
+            for file, form in ((json_file, "json"), (junit_file, "junit"), (html_file, "html")):
+                if file:
+                    write_output(_render(report, form), file)
+            write_output(_render(report, fmt), output)
     return report.exit
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _tell(outcome: Outcome, verbosity: int) -> None:
@@ -171,9 +177,17 @@ def _tell(outcome: Outcome, verbosity: int) -> None:
 
 
 def providers(
-    provider: str | None, image: str | None, dsn: str | None, majors: tuple[int, ...]
+    provider: str | None,
+    image: str | None,
+    dsn: str | None,
+    majors: tuple[int, ...],
+    *,
+    images: bool = True,
 ) -> list[Provider]:
-    """As the options say. Raises UsageError, NotPossible where nothing can be started."""
+    """As the options say. Raises UsageError, NotPossible where nothing can be started.
+
+    images: whether the command has --image.
+    """
     from pgtv.cluster import binaries
     from pgtv.cluster.container import IMAGE
     from pgtv.cluster.provider import Docker, Local, OnExisting
@@ -191,6 +205,7 @@ def providers(
         if not dsn:
             raise UsageError("--provider existing needs --dsn")
         return [OnExisting(dsn)]
+    install = _INSTALL + (", or use --image" if images else "")
     found: list[Provider] = []
     for major in majors or (18, 17, 16):
         folder = binaries.extended(major)
@@ -199,13 +214,13 @@ def providers(
             if not majors:
                 break
         elif majors:
-            raise NotPossible(f"no PostgreSQL {major} with the extension is here", _INSTALL)
+            raise NotPossible(f"no PostgreSQL {major} with the extension is here", install)
     if not found:
-        raise NotPossible("no PostgreSQL with the extension is here", _INSTALL)
+        raise NotPossible("no PostgreSQL with the extension is here", install)
     return found
 
 
-_INSTALL = "install the extension for a server on PATH (pg_config), or use --image"
+_INSTALL = "install the extension for a server on PATH (pg_config)"
 
 
 def _render(report: Report, fmt: str) -> str:
@@ -222,21 +237,20 @@ def _render(report: Report, fmt: str) -> str:
 @drill.command()
 @click.argument(
     "files", nargs=-1, required=True, metavar="REPORT...",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
 )  # fmt: skip
 @_format
 @output_option
 def report(files: tuple[Path, ...], fmt: str, output: Path | None) -> int:
     """Print saved reports (drill run --json) as one, in any format.
 
-    Exit codes are those of the runs together.
+    Where the same drill ran on the same kind of server again, the later outcome counts, unless it was
+    skipped: so a report can be brought up to date by the drills that are new. Exit codes are those of
+    what is printed.
     """
-    from dataclasses import replace
-
     from pgtv.drills import store
 
-    loaded = [store.load(f) for f in files]
-    merged = replace(loaded[0], outcomes=tuple(o for r in loaded for o in r.outcomes))
+    merged = store.merged(store.load(f) for f in files)
     write_output(_render(merged, fmt), output)
     return merged.exit
 
@@ -270,10 +284,10 @@ def crash(
     from pgtv.drills import store
     from pgtv.drills.crashes import run as run_crashes
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    clean_up_when_ended()
     done, wrong = [], 0
     try:
-        for provider in providers("local", None, None, majors):
+        for provider in providers("local", None, None, majors, images=False):
             for one in run_crashes(provider, count, seed, only):
                 done.append(one)
                 wrong += one.failed
@@ -300,8 +314,8 @@ def soak(minutes: float, seed: int, major: int | None) -> int:
     """
     from pgtv.drills.soak import run as run_soak
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    (provider,) = providers("local", None, None, (major,) if major else ())
+    clean_up_when_ended()
+    (provider,) = providers("local", None, None, (major,) if major else (), images=False)
     rounds, committed = 0, 0
     for one in run_soak(provider, minutes, seed):
         rounds, committed = rounds + 1, committed + one.committed
@@ -311,5 +325,6 @@ def soak(minutes: float, seed: int, major: int | None) -> int:
         )
         if one.problem:
             return Exit.CRITICAL
-    click.echo(f"{rounds:,} rounds, {committed:,} acknowledged transactions, none lost", err=True)
+    told = f"{rounds:,} round{'' if rounds == 1 else 's'}"
+    click.echo(f"{told}, {committed:,} acknowledged transactions, none lost", err=True)
     return Exit.HEALTHY

@@ -39,8 +39,11 @@ def explain(target: Target, text: tuple[str, ...], fmt: str) -> int:
     it is right. Only TVIEW:KEY connects to a server.
     """
     asked = " ".join(text)
-    if asked == "-" or (not asked and not sys.stdin.isatty()):
-        asked = sys.stdin.read()
+    if asked == "-" or (not asked and sys.stdin is not None and not sys.stdin.isatty()):
+        from pgtv.stdin import standard_input
+
+        # a server's log holds the encodings of all its databases
+        asked = standard_input().decode("utf-8", "replace")
     asked = asked.strip()
     if not asked:
         raise UsageError("nothing to explain", "give a check, an SQLSTATE, a message or tv_x:KEY")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pgtv.cli.options import connection_options, look, snapshot_option
+from pgtv.cli.paths import FILE
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
@@ -24,7 +25,7 @@ def _printing(*formats: str) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         for option in (
             click.option(
-                "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+                "-o", "--output", type=FILE, metavar="FILE",
                 help="Write to FILE instead of standard output.",
             ),
             click.option(
@@ -215,7 +216,7 @@ def _warn_of_cycles(snapshot: Snapshot, chosen: list[Tview]) -> int:
 
 
 def _write(text: str, output: Path | None) -> None:
-    from pgtv.reports.layout import printable
+    from pgtv.shown import printable
 
     text = printable(text)  # JSON and Mermaid hold no control character; the others hold names
     if output is None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgtv.cli.options import connected, connection_options
+from pgtv.cli.options import connection_options
 from pgtv.errors import Exit, NotPossible
-from pgtv.session import Target
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
     import psycopg
+
+    from pgtv.rows.state import Standing
 
 
 @click.command()
@@ -27,10 +29,10 @@ def init(target: Target, apply: bool, drop: bool) -> int:
     Without --apply nothing is written: the SQL is printed as it would run, and runs in psql as it
     stands.
     """
-    from pgtv.rows.state import script
+    from pgtv.rows.state import script, standing
 
     with connected(target, read_only=not apply) as connection:
-        found = _found(connection)
+        found = standing(connection)
         if drop:
             return _drop(connection, found, apply)
         if found is not None:
@@ -38,48 +40,46 @@ def init(target: Target, apply: bool, drop: bool) -> int:
         return _act(connection, script("install"), ["made the schema pgtv"], apply)
 
 
-def _standing(connection: psycopg.Connection[Any], found: dict[str, Any], apply: bool) -> int:
+def _standing(connection: psycopg.Connection[Any], found: Standing, apply: bool) -> int:
     """The schema is there: say whose it is, bring an older version to this one, and take a restored
     copy as this database's own."""
-    from pgtv.rows.state import ADOPT, VERSION, upgrade
+    from pgtv.rows.state import ADOPT, VERSION, foreign, upgrade
 
-    if found["version"] is None:
+    if found.version is None:
+        raise foreign(found)
+    if found.version > VERSION:
         raise NotPossible(
-            "there is a schema pgtv that pgtv did not make",
-            "rename or drop it, then run this again",
-        )
-    if found["version"] > VERSION:
-        raise NotPossible(
-            f"the schema pgtv has version {found['version']}, this pgtv knows {VERSION}",
+            f"the schema pgtv has version {found.version}, this pgtv knows {VERSION}",
             "use the newer pgtv",
         )
-    if found["here"] and found["version"] == VERSION:
-        click.echo(f"the schema pgtv is there, version {VERSION}, owner {found['owner']}")
+    if found.here and found.version == VERSION:
+        click.echo(f"the schema pgtv is there, version {VERSION}, owner {found.owner}")
         return Exit.HEALTHY
-    text = upgrade(found["version"])
-    if text and not found["mine"]:  # what is new belongs to the schema's owner, whoever runs this
-        text = f"SET LOCAL ROLE {found['owner']};\n{text}"
-    if not found["here"]:
+    text = upgrade(found.version)
+    if text and not found.mine:  # what is new belongs to the schema's owner, whoever runs this
+        text = f"SET LOCAL ROLE {found.owner};\n{text}"
+    if not found.here:
         click.echo("-- the schema pgtv was restored from another server or database", err=True)
         text += ADOPT
     done = []
-    if found["version"] != VERSION:
-        done.append(f"the schema pgtv went from version {found['version']} to {VERSION}")
-    if not found["here"]:
+    if found.version != VERSION:
+        done.append(f"the schema pgtv went from version {found.version} to {VERSION}")
+    if not found.here:
         done.append(
             "the schema pgtv now belongs to this database; old records stay and do not count"
         )
-    return _act(connection, text, done, apply)
+    return _act(connection, text, done, apply, locking="installation")
 
 
 def _act(
     connection: psycopg.Connection[Any], text: str, done: list[str], apply: bool,
-    command: str = "pgtv init --apply",
+    command: str = "pgtv init --apply", locking: str | None = None,
 ) -> int:  # fmt: skip
-    """Run `text` and say what was done; without `apply` print it instead."""
+    """Run `text` and say what was done; without `apply` print it instead. locking: a table that it
+    writes, which somebody else may have made."""
     if apply:
         _refuse_standby(connection)
-        _transaction(connection, text)
+        _transaction(connection, text, locking)
         click.echo("\n".join(done))
     else:
         click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
@@ -87,30 +87,15 @@ def _act(
     return Exit.HEALTHY
 
 
-def _drop(connection: psycopg.Connection[Any], found: dict[str, Any] | None, apply: bool) -> int:
-    from pgtv.rows.state import DROP
+def _drop(connection: psycopg.Connection[Any], found: Standing | None, apply: bool) -> int:
+    from pgtv.rows.state import DROP, foreign
 
     if found is None:
         click.echo("there is no schema pgtv")
         return Exit.HEALTHY
-    if found["version"] is None:
-        raise NotPossible("there is a schema pgtv that pgtv did not make", "it is left alone")
+    if found.version is None:
+        raise NotPossible(foreign(found).message, "it is left alone")
     return _act(connection, DROP, ["dropped the schema pgtv"], apply, "pgtv init --drop --apply")
-
-
-def _found(connection: psycopg.Connection[Any]) -> dict[str, Any] | None:
-    """What stands in this database: owner, version, whether it is of this database; None for nothing."""
-    from psycopg.rows import dict_row
-
-    from pgtv.rows.state import INSTALLED, STANDING
-
-    with connection.cursor(row_factory=dict_row) as cursor:
-        row = cursor.execute(INSTALLED).fetchone()
-        if row is None or not row["present"]:
-            return None
-        if not row["ours"]:
-            return {"version": None}
-        return cursor.execute(STANDING).fetchone() or {"version": None}
 
 
 def _refuse_standby(connection: psycopg.Connection[Any]) -> None:
@@ -119,12 +104,11 @@ def _refuse_standby(connection: psycopg.Connection[Any]) -> None:
         raise NotPossible("this server is a standby", "run it on the primary")
 
 
-def _transaction(connection: psycopg.Connection[Any], text: str) -> None:
-    connection.execute("BEGIN READ WRITE")
-    try:
+def _transaction(connection: psycopg.Connection[Any], text: str, locking: str | None) -> None:
+    from pgtv import kept
+
+    with connection.transaction():
+        connection.execute("SET TRANSACTION READ WRITE")
+        if locking:
+            kept.lock(connection, kept.CHANGES, locking)
         connection.execute(text.encode())
-        connection.execute("COMMIT")
-    except BaseException:
-        if not connection.closed:
-            connection.execute("ROLLBACK")
-        raise

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pgtv.cli.options import color_wanted
+from pgtv.cli.paths import PATH
 from pgtv.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
     "--ignore", multiple=True, metavar="RULE", help="Leave this rule out (commas allowed)."
 )
 @click.option(
-    "--schema", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
+    "--schema", multiple=True, metavar="FILE", type=PATH,
     help="SQL that only tells which tables exist, such as pg_dump --schema-only.",
 )  # fmt: skip
 @click.option("--list", "list_", is_flag=True, help="List the rules and stop.")
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=PATH)
 def lint(
     fmt: str,
     ignore: tuple[str, ...],
@@ -38,8 +40,9 @@ def lint(
 ) -> int:
     """Check definitions and migrations in files, without a database.
 
-    A folder stands for all *.sql below it, - for standard input. Give all files together: cycles and
-    duplicates are looked for across them. `-- pgtv: ignore RULE` silences a line and the next one.
+    A folder stands for all *.sql below it that git does not ignore, - for standard input. Give all
+    files together: cycles and duplicates are looked for across them. `-- pgtv: ignore RULE` silences a
+    line and the next one.
     Exits 2 for errors, 1 for warnings, 3 for a file that cannot be read.
     """
     from pgtv.lint import rules
@@ -83,11 +86,12 @@ def lint(
 def read_files(files: tuple[Path, ...]) -> tuple[list[Source], bool]:
     """The files' texts; what cannot be read is said on stderr and the others go on."""
     from pgtv.lint.source import Source
+    from pgtv.stdin import standard_input
 
     sources, failed = [], False
     for path in _expanded(files):
         try:
-            raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+            raw = standard_input() if str(path) == "-" else path.read_bytes()
         except OSError as e:
             click.echo(f"pgtv: cannot read {path}: {e.strerror}", err=True)
             failed = True
@@ -108,10 +112,29 @@ def _expanded(files: tuple[Path, ...]) -> list[Path]:
     found: list[Path] = []
     for path in files:
         if path.is_dir():
-            inside = sorted(path.rglob("*.sql"))
+            inside = _not_ignored(path, sorted(path.rglob("*.sql")))
             if not inside:
                 click.echo(f"pgtv: no *.sql below {path}", err=True)
             found += inside
         else:
             found.append(path)
     return found
+
+
+def _not_ignored(folder: Path, inside: list[Path]) -> list[Path]:
+    """Without what git ignores below `folder`: environments, builds. All, where there is no git."""
+    inside = [p for p in inside if ".git" not in p.relative_to(folder).parts]
+    if not inside:
+        return inside
+    asked = "\0".join(map(str, [folder, *inside]))
+    try:
+        done = subprocess.run(
+            ["git", "check-ignore", "-z", "--stdin"], input=os.fsencode(asked),
+            capture_output=True, check=False,
+        )  # fmt: skip
+    except OSError:
+        return inside
+    ignored = set(os.fsdecode(done.stdout).split("\0"))
+    if str(folder) in ignored:  # asked for by name
+        return inside
+    return [p for p in inside if str(p) not in ignored]

@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Provoke failures on throwaway servers, and see them cured",
     ),
     "init": ("pgtv.cli.init", "init", "Show, make or drop the schema where pgtv keeps its state"),
+    "sql": ("pgtv.cli.sql", "sql", "List or print the SQL files that need psql alone"),
     "completion": ("pgtv.cli.completion", "completion", "Print the completion script of a shell"),
 }
 

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pgtv.cli.paths import FILE
 from pgtv.errors import PgtvError, UsageError
-from pgtv.session import LOCK_TIMEOUT, STATEMENT_TIMEOUT, Target
+from pgtv.session import LOCK_TIMEOUT, STATEMENT_TIMEOUT, Target, connected
 
 if TYPE_CHECKING:
-    import psycopg
-
     from pgtv.catalog.model import Snapshot
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+COMPARING = "4h"  # statement_timeout of a command that compares rows, unless one was given
 
 
 def connection_options(command: F) -> F:
@@ -92,7 +94,7 @@ def snapshot_option(command: F) -> F:
         "--from",
         "source",
         metavar="SNAPSHOT",
-        type=click.Path(exists=False, dir_okay=False, path_type=Path),
+        type=FILE,
         help="Look at a saved snapshot instead of a server.",
     )(command)
 
@@ -103,7 +105,7 @@ def receipt_option(command: F) -> F:
         "--receipt",
         "receipt_path",
         metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         help="Where to write the receipt; by default a new file in the current directory.",
     )(command)
 
@@ -121,7 +123,7 @@ def output_option(command: F) -> F:
         "-o",
         "--output",
         metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FILE,
         help="Write to FILE, at once and whole, instead of to stdout.",
     )(command)
 
@@ -213,19 +215,14 @@ def threshold_settings(texts: tuple[str, ...]) -> dict[str, dict[str, float]]:
     return settings
 
 
-@contextmanager
-def connected(target: Target, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
-    """A session that is closed afterwards; SIGINT cancels the statement on the server."""
-    from pgtv.session import connect
+def comparing(target: Target) -> Target:
+    """With the time that comparing all rows of a TVIEW may take, unless --statement-timeout was given."""
+    from dataclasses import replace
 
-    connection = connect(target, read_only=read_only)
-    try:
-        yield connection
-    except KeyboardInterrupt:
-        connection.cancel_safe(timeout=3)
-        raise
-    finally:
-        connection.close()
+    source = click.get_current_context().get_parameter_source("statement_timeout")
+    if source is not click.core.ParameterSource.DEFAULT:
+        return target
+    return replace(target, statement_timeout=COMPARING)
 
 
 def look(

@@ -15,6 +15,7 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
+from pgtv.cli.paths import EXISTING_FOLDER, FILE, PATH
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot
     from pgtv.lifecycle.verdict import Verdict
 
-FILE = click.Path(path_type=Path)
 FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
     help="How to print it.",
@@ -43,9 +43,9 @@ def _answer(verdict: Verdict, fmt: str, output: Path | None) -> int:
 
 
 @preflight.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=PATH)
 @click.option(
-    "--snapshot", "before", type=click.Path(dir_okay=False, path_type=Path), metavar="SNAPSHOT",
+    "--snapshot", "before", type=FILE, metavar="SNAPSHOT",
     help="A snapshot of the database that was dumped, by default the one beside FILE: says which "
     "TVIEWs the dump lacks.",
 )  # fmt: skip
@@ -71,8 +71,9 @@ def dump(
     Exit codes: 0 restores registered and live, 1 restores with work named, 2 would lose something,
     3 cannot tell.
     """
-    from pgtv.lifecycle import dump_contents, preflight_dump
-    from pgtv.lifecycle.restore_beside import beside
+    from pgtv.lifecycle.restore import dump_contents
+    from pgtv.lifecycle.restore import preflight as preflight_dump
+    from pgtv.lifecycle.restore.beside import beside
 
     before = before or beside(file)
     snapshot = None
@@ -104,7 +105,7 @@ def promote(
 
     Exit codes: 0 nothing is lost, 1 work is named, 2 it would hurt, 3 cannot tell.
     """
-    from pgtv.lifecycle import preflight_promote
+    from pgtv.lifecycle.promote import preflight as preflight_promote
 
     # the primary first: what it writes while the standby is looked at does not count as missing
     other = _primary(target, primary) if primary else None
@@ -122,9 +123,6 @@ def _primary(target: Target, text: str) -> Snapshot:
     return look(replace(target, dbname=text, host=None, port=None, user=None, password=None), None)
 
 
-BINDIR = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
 @preflight.command()
 @connection_options
 @click.option(
@@ -132,11 +130,11 @@ BINDIR = click.Path(exists=True, file_okay=False, path_type=Path)
     help="PostgreSQL major to upgrade to; by default the newest with a release of the extension.",
 )  # fmt: skip
 @click.option(
-    "--new-bindir", type=BINDIR, metavar="DIR",
+    "--new-bindir", type=EXISTING_FOLDER, metavar="DIR",
     help="Programs of the new server (its pg_config --bindir), on this machine.",
 )  # fmt: skip
 @click.option(
-    "--new-datadir", type=BINDIR, metavar="DIR",
+    "--new-datadir", type=EXISTING_FOLDER, metavar="DIR",
     help="The new data directory, once initdb made it; needs --new-bindir.",
 )  # fmt: skip
 @click.option(
@@ -144,11 +142,11 @@ BINDIR = click.Path(exists=True, file_okay=False, path_type=Path)
     help="How pg_upgrade will carry files over.",
 )  # fmt: skip
 @click.option(
-    "--before", type=click.Path(dir_okay=False, path_type=Path), metavar="SNAPSHOT",
+    "--before", type=FILE, metavar="SNAPSHOT",
     help="The snapshot that attaching will use: whether it is still true.",
 )  # fmt: skip
 @click.option(
-    "--log", "log", type=FILE, metavar="FILE",
+    "--log", "log", type=PATH, metavar="FILE",
     help="Instead: tell from the logs of a pg_upgrade that died what to do now, without a server.",
 )  # fmt: skip
 @snapshot_option
@@ -170,7 +168,8 @@ def upgrade(
     from pgtv.errors import UsageError
 
     if log is not None:
-        from pgtv.lifecycle import upgrade_died, upgrade_log
+        from pgtv.lifecycle.upgrade import died as upgrade_died
+        from pgtv.lifecycle.upgrade import log as upgrade_log
 
         if source or to or new_bindir or new_datadir or before:
             raise UsageError("--log is read alone", "leave the other options out")
@@ -178,7 +177,7 @@ def upgrade(
     if new_datadir and not new_bindir:
         raise UsageError("--new-datadir needs --new-bindir", "its programs are asked about it")
     from pgtv.cli import preflight_asking
-    from pgtv.lifecycle import preflight_upgrade
+    from pgtv.lifecycle.upgrade import preflight as preflight_upgrade
     from pgtv.reports import checklist
     from pgtv.reports import preflight as report
 
@@ -207,16 +206,16 @@ def upgrade(
     show_default=True, help="How to print it.",
 )  # fmt: skip
 @output_option
-@click.argument("files", nargs=-1, metavar="FILE...", type=FILE)
+@click.argument("files", nargs=-1, metavar="FILE...", type=PATH)
 def migration(
     target: Target, source: Path | None, single: bool, path: str, fmt: str, output: Path | None,
     files: tuple[Path, ...],
 ) -> int:  # fmt: skip
     """Say what SQL files would do to TVIEWs: break, block, rebuild, leave stale; and a safer order.
 
-    Nothing of them is run. A folder stands for all *.sql below it, - for standard input; several files
-    are judged one after the other. What cannot be followed (SQL that is put together at run time, other
-    files, functions) is UNKNOWN.
+    Nothing of them is run. A folder stands for all *.sql below it that git does not ignore, - for
+    standard input; several files are judged one after the other. What cannot be followed (SQL that is
+    put together at run time, other files, functions) is UNKNOWN.
 
     Exit codes: 0 nothing hurts, 1 somebody waits or work is left, 2 a statement fails, writes would, or
     rows would be wrong, 3 cannot tell.

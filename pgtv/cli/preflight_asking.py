@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgtv.cli.options import connected, connection_text
+from pgtv.cli.options import connection_text
 from pgtv.errors import PgtvError
-from pgtv.session import Target
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
     import psycopg
 
     from pgtv.catalog.model import Snapshot
-    from pgtv.lifecycle.upgrade_points import Question
+    from pgtv.lifecycle.upgrade.points import Question
 
 
 def question(
@@ -22,8 +22,8 @@ def question(
 ) -> Question:
     """What is asked; live: the server answers, so other databases and dependents are known."""
     from pgtv.catalog import codec, dialects
-    from pgtv.lifecycle.dependents import dependents
-    from pgtv.lifecycle.upgrade_points import Question
+    from pgtv.lifecycle.upgrade.dependents import dependents
+    from pgtv.lifecycle.upgrade.points import Question
 
     newest = max(dialects.current.DIALECT.server_majors)
     others = depends = size = None
@@ -41,7 +41,7 @@ def question(
 
 def with_new(asked: Question, bindir: Path | None, data: Path | None) -> Question:
     """With what the new server's programs tell. Raises UsageError where they do not answer."""
-    from pgtv.lifecycle import upgrade_target
+    from pgtv.lifecycle.upgrade import target as upgrade_target
 
     return replace(asked, new=upgrade_target.look(bindir, data)) if bindir else asked
 

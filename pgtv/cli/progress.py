@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from pgtv.cli.options import width
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
+    from pgtv.rows.compare import Wanted
     from pgtv.rows.result import Result
     from pgtv.rows.run import Moment
 
@@ -19,29 +21,38 @@ if TYPE_CHECKING:
 class Progress:
     """On a terminal one line that is rewritten, elsewhere a line a TVIEW; on stderr."""
 
-    def __init__(self, snapshot: Snapshot, tviews: list[Tview], verbosity: int) -> None:
-        estimates = {t.table_oid: _estimate(snapshot, t) for t in tviews}
-        self.total = sum(estimates.values())
-        self.estimates = {t.label: estimates[t.table_oid] for t in tviews}
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        tviews: list[Tview],
+        verbosity: int,
+        wanted: Wanted | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """wanted: of a sample only so many rows are expected."""
+        # rows still to be compared, by TVIEW that has not finished; None where nobody knows
+        self.open = {t.label: _expected(_estimate(snapshot, t), wanted) for t in tviews}
         self.count = len(tviews)
         self.running: dict[str, int] = {}
-        self.done_rows = 0
+        self.rows = 0
         self.done = 0
-        self.started = time.monotonic()
-        self.shown = 0.0
+        self.clock = clock
+        self.started = clock()
+        self.shown = self.started
         self.terminal = sys.stderr.isatty() and verbosity >= 0
         self.lines = not sys.stderr.isatty() and verbosity > 0
 
     def moment(self, moment: Moment) -> None:
-        self.running[moment.tview] = min(moment.done, self.estimates.get(moment.tview, 0))
-        now = time.monotonic()
+        self.running[moment.tview] = moment.done
+        now = self.clock()
         if self.terminal and now - self.shown > 0.1:
             self.shown = now
             self._show(moment.tview)
 
     def finished(self, result: Result) -> None:
         self.running.pop(result.tview, None)
-        self.done_rows += self.estimates.get(result.tview, 0)
+        self.open.pop(result.tview, None)
+        self.rows += 0 if result.resumed else result.rows or 0
         self.done += 1
         if self.lines:
             rows = (
@@ -56,22 +67,39 @@ class Progress:
 
     def _left(self) -> str:
         """Rows a second so far, and the time left at that pace."""
-        rows = self.done_rows + sum(self.running.values())
-        seconds = time.monotonic() - self.started
+        rows = self.rows + sum(self.running.values())
+        seconds = self.clock() - self.started
         if not rows or seconds < 0.5:
             return ""
         rate = rows / seconds
-        left = max(self.total - rows, 0) / rate
-        return f" · {rate:,.0f} rows/s · about {_span(left)} left"
+        pace = f" · {rate:,.0f} rows/s"
+        if not self.open:
+            return pace
+        left = 0
+        for tview, expected in self.open.items():
+            if expected is None:
+                return f"{pace} · time left unknown: {tview} was never analyzed"
+            left += max(expected - self.running.get(tview, 0), 0)
+        return f"{pace} · about {_span(left / rate)} left"
 
     def close(self) -> None:
         if self.terminal:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def _estimate(snapshot: Snapshot, tview: Tview) -> int:
-    relation = snapshot.by_oid.get(tview.table_oid)
-    return max(int(relation.reltuples), 0) if relation else 0
+def _estimate(snapshot: Snapshot, tview: Tview) -> int | None:
+    """About how many rows: the planner's estimate, else the live rows that statistics counted."""
+    relation, stats = snapshot.by_oid.get(tview.table_oid), snapshot.stats_of.get(tview.table_oid)
+    if relation is not None and relation.reltuples >= 0:
+        return int(relation.reltuples)
+    return stats.live if stats and stats.live else None
+
+
+def _expected(rows: int | None, wanted: Wanted | None) -> int | None:
+    if rows is None or wanted is None or wanted.sample is None:
+        return rows
+    share, _ = wanted.for_estimate(rows).sample or (0, 0)
+    return round(rows * share / 1_000_000)
 
 
 def _span(seconds: float) -> str:

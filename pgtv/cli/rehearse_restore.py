@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import click
 
 from pgtv.cli.options import width
-from pgtv.cli.rehearse import rehearse, stop_as_by_interrupt
-
-FILE = click.Path(dir_okay=False, path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+from pgtv.cli.paths import FILE, FOLDER, PATH
+from pgtv.cli.throwaway import backup_options, clean_up_when_ended, page_option
 
 
-@rehearse.command()
-@click.argument("backup", type=click.Path(path_type=Path))
+@click.command()
+@click.argument("backup", type=PATH)
 @click.option(
     "--before", type=FILE, metavar="SNAPSHOT",
     help="A snapshot of the source, to hold the restore against; by default the one beside BACKUP.",
@@ -41,18 +38,10 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     help="With --archive: the moment to recover to, as PostgreSQL's recovery_target_time.",
 )  # fmt: skip
 @click.option(
-    "--roles", type=FILE, metavar="FILE",
-    help="What pg_dumpall --roles-only wrote; else a dump's roles are made as plain ones.",
-)  # fmt: skip
-@click.option(
     "--database",
     metavar="DB",
     help="The database of a base backup to prove, where several have TVIEWs.",
 )
-@click.option(
-    "-U", "--username", "superuser", default="postgres", show_default=True, metavar="ROLE",
-    help="A superuser that a base backup has.",
-)  # fmt: skip
 @click.option(
     "--bindir", type=FOLDER, metavar="DIR",
     help="Programs of the server to restore into, with the extension (pg_config --bindir).",
@@ -65,19 +54,12 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     "-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
     help="Jobs of pg_restore.",
 )  # fmt: skip
-@click.option(
-    "--temp", type=FOLDER, default=Path("/tmp"),  # noqa: S108
-    show_default=True, metavar="DIR",
-    help="Where the throwaway server has its data; a short path.",
-)  # fmt: skip
+@backup_options
 @click.option(
     "-o", "--output", "folder", type=FOLDER, metavar="DIR",
     help="Write the certificate there: NAME-DATE.certificate.json and .html.",
 )  # fmt: skip
-@click.option(
-    "--format", "fmt", type=click.Choice(["human", "json", "html"]), default="human",
-    show_default=True, help="How to print it.",
-)  # fmt: skip
+@page_option
 @click.option(
     "--keep", is_flag=True, help="Leave the restored data where it is, the server stopped."
 )
@@ -116,8 +98,8 @@ def restore(
     from pgtv.catalog.dialects.base import EXTENSION
     from pgtv.cli.verify import duration
     from pgtv.errors import UsageError
-    from pgtv.lifecycle.restore_run import rehearse as run
-    from pgtv.lifecycle.restore_stage import Wish
+    from pgtv.lifecycle.restore.rehearse import rehearse as run
+    from pgtv.lifecycle.restore.stage import Wish
     from pgtv.reports import certificate as report
 
     if until and not archive:
@@ -126,7 +108,7 @@ def restore(
         backup, duration(rto), duration(rpo), bindir, before, critical, temp.absolute(), keep, jobs,
         roles, database, superuser, archive, until, (EXTENSION, *preload),
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, stop_as_by_interrupt)  # the server is removed as after Ctrl-C
+    clean_up_when_ended()
 
     def say(line: str) -> None:
         if not quiet:

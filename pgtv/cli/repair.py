@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgtv.cli.options import apply_option, connected, connection_options, receipt_option
-from pgtv.cli.receipts import receipt_file
+from pgtv.cli.options import apply_option, comparing, connection_options, receipt_option
+from pgtv.cli.pacing import PACING, pace_options, pacing_given, refuse, refuse_with_rebuild
+from pgtv.cli.paths import EXISTING_FILE, FILE
+from pgtv.cli.receipts import applied, receipt_file
 from pgtv.cli.repair_plan import VERIFY, Asked, asked_of, make
 from pgtv.errors import Exit, NotPossible, UsageError
-from pgtv.session import Target
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
+    import psycopg
+
+    from pgtv.applying import Keep
     from pgtv.plan import Plan, Step
     from pgtv.repairs.metadata import Given
+    from pgtv.rows.merge import Pace
 
-FILE = click.Path(dir_okay=False, path_type=Path)
 ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers, then rows
 
 
@@ -51,30 +56,31 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Save the plan for a colleague to read.",
 )
 @click.option(
     "--plan",
     "saved",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     metavar="FILE",
     help="Apply this saved plan, unless the database has outgrown it.",
 )
 @click.option(
     "--undo",
     "receipt",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     metavar="RECEIPT",
     help="Take back what a receipt says was done, where that is possible.",
 )
 @receipt_option
 @click.option(
     "--report",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     metavar="FILE",
-    help="`repair rows` only: the rows that this report of verify --format json names.",
+    help="`repair rows` only: the rows that this report of verify --format json names, and those that"
+    " follow.",
 )
 @click.option(
     "--verify",
@@ -85,6 +91,7 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     "--strategy", type=click.Choice(["merge", "rebuild"]), default="merge", show_default=True,
     help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
+@pace_options
 def repair(
     target: Target,
     sources: tuple[Path, ...],
@@ -99,23 +106,39 @@ def repair(
     report: Path | None,
     verify: bool,
     strategy: str,
+    pace: Pace,
 ) -> int:
     """Show the cure of what doctor finds, in order; apply it with --apply."""
     from pgtv import plan as plans
+    from pgtv.applying import acting_if
+    from pgtv.repairs.tested import refusal
 
+    if apply_ or verify:
+        target = comparing(target)
     if receipt is not None:
-        if what or saved or output or verify:
-            raise UsageError("--undo goes alone")
+        refuse(
+            "--undo goes alone, with --apply and --receipt", "what", "sources", "definitions", "state",
+            "saved", "output", "report", "verify", "strategy", *PACING,
+        )  # fmt: skip
         from pgtv.cli.undo import undo
 
         return undo(target, receipt, receipt_path, apply_)
     if report is not None:
-        if what != ("rows",) or saved or output or sources or verify:
-            raise UsageError("--report goes with `repair rows` alone")
+        alone = "--report goes with `repair rows` alone"
+        if what != ("rows",):
+            raise UsageError(alone, "pgtv repair rows --report FILE")
+        refuse(alone, "sources", "definitions", "state", "saved", "output", "verify", "strategy")
         from pgtv.cli.refresh import rows_of_report
 
-        return rows_of_report(target, report, apply_=apply_, receipt=receipt_path)
+        return rows_of_report(target, report, apply_=apply_, receipt=receipt_path, pace=pace)
+    refuse_with_rebuild(strategy)
     given, source = _files(what, sources, definitions, state)
+    if saved is not None:
+        # where registrations are taken from is no part of a plan, and goes with `metadata`
+        words = () if given is not None and what == ("metadata",) else ("what",)
+        refuse(f"{saved} says itself what is to be done", *words, "verify", "strategy", "output")
+    if given is not None:
+        refuse("where registrations come back, rows are merged", "strategy")
     if source and (apply_ or verify):
         raise UsageError(
             f"a file is looked at; {'--apply' if apply_ else '--verify'} needs the server",
@@ -123,30 +146,28 @@ def repair(
         )
     wanted = plans.load_plan(saved) if saved is not None else None
     asked = Asked(what, strategy, verify, given) if wanted is None else asked_of(wanted, given)
-    made = make(target, source, asked)
-    if wanted is not None and not made.same_work(wanted):
-        raise NotPossible(
-            f"{saved} was made for another state of the database, or for another database",
-            "look again and make a new plan: pgtv repair -o FILE",
-        )
-    if output is not None:
-        plans.write(made, output)
-        click.echo(f"plan with {len(made.steps)} steps written to {output}", err=True)
-    if made.untested and (apply_ or made.steps):
-        if output is None:
-            click.echo(plans.script(made), nl=False)
-        raise NotPossible(
-            f"nothing was applied: {made.untested}",
-            "look for a newer pgtv; what is printed can be read, tried on a copy and pasted",
-        )
-    if not apply_:
-        if output is None:
-            click.echo(plans.script(made), nl=False)
-        if made.steps:
-            how = _how(asked, sources if given else (), definitions)
-            click.echo(f"nothing was written; {how} --apply does it", err=True)
-        return Exit.HEALTHY if not made.steps and not made.left else Exit.WARNING
-    return _apply(target, made, asked, receipt_path)
+    with acting_if(apply_, target) as acting:
+        made = make(target, source, asked)
+        if wanted is not None and not made.same_work(wanted):
+            raise NotPossible(
+                f"{saved} was made for another state of the database, or for another database",
+                "look again and make a new plan: pgtv repair -o FILE",
+            )
+        if output is not None:
+            plans.write(made, output)
+            click.echo(f"plan with {len(made.steps)} steps written to {output}", err=True)
+        if made.untested and (apply_ or made.steps):
+            if output is None:
+                click.echo(plans.script(made), nl=False)
+            raise refusal(made.untested)
+        if acting is not None:
+            return _apply(acting, target, made, asked, receipt_path, pace)
+    if output is None:
+        click.echo(plans.script(made), nl=False)
+    if made.steps:
+        how = _how(asked, sources if given else (), definitions)
+        click.echo(f"nothing was written; {how} --apply does it", err=True)
+    return Exit.HEALTHY if not made.steps and not made.left else Exit.WARNING
 
 
 def _files(
@@ -175,20 +196,22 @@ def _how(asked: Asked, sources: tuple[Path, ...] = (), definitions: tuple[Path, 
     import shlex
 
     words = [*asked.what, *([VERIFY] if asked.verify else [])]
+    words += ["--strategy", asked.strategy] if asked.strategy != "merge" else []
     for option, files in (("--from", sources), ("--definition", definitions)):
         words += [w for f in files for w in (option, str(f))]
-    return shlex.join(["pgtv", "repair", *words])
+    return shlex.join(["pgtv", "repair", *words, *pacing_given()])
 
 
 def _apply(
+    acting: psycopg.Connection[Any],
     target: Target,
     plan: Plan,
     asked: Asked,
     path: Path | None,
+    pace: Pace,
 ) -> int:
     """Apply, look again, and go on while that uncovers more; exits by what remains."""
     from pgtv import plan as plans
-    from pgtv.applying import apply
     from pgtv.repairs.remembering import still_owed
 
     cured: set[str] = set()
@@ -199,12 +222,10 @@ def _apply(
         if not plan.steps or (turn and not new):
             break
         where = receipt_file(path, plan, turn)
-        click.echo(f"receipt: {where}", err=True)
-        with connected(target, read_only=False) as connection:
-            receipt = apply(
-                connection, plan, where, click.echo, lock_timeout=target.lock_timeout,
-                rows=lambda step: _rows(target, step, asked.given),
-            )  # fmt: skip
+        receipt = applied(
+            acting, target, plan, where,
+            lambda step, keep: _rows(target, step, keep, asked.given, pace),
+        )  # fmt: skip
         cured |= new
         owed += still_owed(plan.steps)
         plan = make(target, None, asked, frozenset(cured))
@@ -225,13 +246,14 @@ def _apply(
     return Exit.WARNING if left or owed else Exit.HEALTHY
 
 
-def _rows(target: Target, step: Step, given: Given | None) -> str:
-    """A merge step: look anew, bring its TVIEWs, say what was written.
+def _rows(target: Target, step: Step, keep: Keep, given: Given | None, pace: Pace) -> str:
+    """A merge step: look anew, bring its TVIEWs, keep and say what was written.
 
     After restoring registrations most rows are right: then only what differs needs the right to write.
     """
     from pgtv.catalog.collect import collect
     from pgtv.errors import QueryError
+    from pgtv.reports.refresh import entry
     from pgtv.rows.bring import End, bring, with_dependents
     from pgtv.rows.settle import settle
 
@@ -239,10 +261,16 @@ def _rows(target: Target, step: Step, given: Given | None) -> str:
         snapshot = collect(connection)
     wanted = [t for t in snapshot.tviews if t.label in step.tviews]
     if given is not None:
-        said = settle(target, snapshot, wanted, click.echo)
+        said = settle(
+            target, snapshot, wanted, click.echo, pace, on_end=lambda b: keep(entry(b)),
+            on_batch=keep.batch,
+        )  # fmt: skip
         click.echo(f"-- {said}")
         return said
-    ended = bring(target, snapshot, with_dependents(snapshot, wanted), apply=True)
+    ended = bring(
+        target, snapshot, with_dependents(snapshot, wanted), apply=True, pace=pace,
+        on_batch=keep.batch, on_end=lambda b: keep(entry(b)),
+    )  # fmt: skip
     for one in ended:
         if one.end in (End.UNKNOWN, End.UNSETTLED):
             raise QueryError(f"{one.tview}: {one.reason}", one.hint)

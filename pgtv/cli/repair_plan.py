@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgtv.catalog import dialects
-from pgtv.catalog.facts.installation import Extension
-from pgtv.cli.options import connected, look
-from pgtv.session import Target
+from pgtv.cli.options import look
+from pgtv.repairs.tested import untested
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
     from pgtv.checks.examine import Examination
@@ -70,21 +69,6 @@ def make(
     )
 
 
-def untested(extension: Extension) -> str | None:
-    """Why cures are only printed on this catalog; None where they were tested, and where the library
-    keeps the revision from being told (then what doctor says of the library comes first)."""
-    dialect = dialects.named(extension.generation)
-    if not extension.installed:
-        return None
-    if not dialect.acts:
-        return f"pgtv only looks at catalogs of the generation {dialect.name}"
-    revision = extension.catalog_revision
-    if revision is None or not dialect.revisions or revision in dialect.revisions:
-        return None
-    known = " and ".join(map(str, dialect.revisions))
-    return f"the catalog has revision {revision}, and cures were tested on {known}"
-
-
 def _examined(target: Target, source: Path | None, *, verify: bool) -> Examination:
     from pgtv.checks.examine import examine
     from pgtv.checks.registry import all_checks
@@ -92,7 +76,7 @@ def _examined(target: Target, source: Path | None, *, verify: bool) -> Examinati
     snapshot = look(target, source)
     if not verify:
         return examine(snapshot, all_checks().values())
-    from pgtv.rows.doctor import CHECK, findings
+    from pgtv.checks.contents import CHECK, findings
 
     return examine(snapshot, all_checks().values(), given={CHECK: findings(target, snapshot)})
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pgtv.cli.options import connection_options, look, output_option, width, write_output
+from pgtv.cli.paths import FILE, FOLDER, PATH
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot
 
-FILE = click.Path(dir_okay=False, path_type=Path)
 FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
     help="How to print it.",
@@ -30,7 +30,7 @@ def snapshot() -> None:
 @connection_options
 @click.argument("file", type=FILE, required=False)
 @click.option(
-    "--dir", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+    "--dir", "folder", metavar="DIR", type=FOLDER,
     help="Save in DIR under a name made of database and time; DIR is created when missing.",
 )  # fmt: skip
 @click.option(
@@ -38,7 +38,7 @@ def snapshot() -> None:
     help="With --dir: keep the newest N snapshots of this database, remove older ones.",
 )  # fmt: skip
 @click.option(
-    "--beside", "backup", metavar="BACKUP", type=click.Path(path_type=Path),
+    "--beside", "backup", metavar="BACKUP", type=PATH,
     help="Save beside this dump or base backup, as BACKUP.snapshot.json, where it is looked for.",
 )  # fmt: skip
 def save(
@@ -46,8 +46,10 @@ def save(
 ) -> int:
     """Look at the database and save what was seen.
 
-    FILE is written at once and whole, readable by you alone; `-` is stdout. Without FILE the name is
-    made of the database and the time. For a daily timer: pgtv snapshot save --dir DIR --keep 30
+    FILE is written at once and whole, readable by you alone; `-` is stdout. An existing one is replaced
+    only where that loses nothing: not a snapshot of TVIEWs that the database lacks now or has
+    otherwise. Without FILE the name is made of the database and the time. For a daily timer:
+    pgtv snapshot save --dir DIR --keep 30
 
     With --beside, right after a backup: `pgtv preflight dump` and `pgtv rehearse restore` find it
     there, and hold the backup against it.
@@ -68,10 +70,12 @@ def save(
         return _seen(taken)
     path = file or archive.path_for(taken, folder or Path())
     if backup is not None:
-        from pgtv.lifecycle import restore_beside
+        from pgtv.lifecycle.restore import beside as restore_beside
 
         restore_beside.check(backup, taken)
         path = restore_beside.path_for(backup)
+    elif file is not None:  # beside a backup it follows that one, which has been replaced already
+        archive.check_replacing(file, taken)
     if folder:
         archive.make(folder)
     codec.save(taken, path)
@@ -102,7 +106,7 @@ def show(file: Path, fmt: str, output: Path | None) -> int:
     """Show what the snapshot FILE holds (`-` is stdin)."""
     from pgtv.catalog import codec
     from pgtv.reports import snapshots
-    from pgtv.reports.layout import printable
+    from pgtv.shown import printable
 
     loaded = codec.load(file)
     write_output(
@@ -131,7 +135,7 @@ def diff(target: Target, before: Path, after: Path | None, fmt: str, output: Pat
     from pgtv.catalog import codec
     from pgtv.catalog import diff as compare
     from pgtv.reports import snapshots
-    from pgtv.reports.layout import printable
+    from pgtv.shown import printable
 
     old = codec.load(before)
     new = codec.load(after) if after else look(target, None)

@@ -11,7 +11,7 @@ import click
 
 from pgtv.cli.options import (
     apply_option,
-    connected,
+    comparing,
     connection_options,
     look,
     output_option,
@@ -21,12 +21,17 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
+from pgtv.cli.pacing import pace_options, refuse_with_rebuild
 from pgtv.errors import Exit, NotPossible, QueryError, UsageError
-from pgtv.session import Target
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
+    import psycopg
+
+    from pgtv.applying import Keep
     from pgtv.catalog.model import Snapshot, Tview
     from pgtv.plan import Plan, Step
+    from pgtv.rows.merge import Pace
 
 TVIEWS = click.argument("tviews", nargs=-1, metavar="[TVIEW]...")
 
@@ -102,6 +107,7 @@ def disable(
     init. It also works when the library is gone or does not match, and then lets writes through
     again: name no TVIEW, so that every trigger of the extension is disabled.
     """
+    from pgtv.applying import acting_if
     from pgtv.cli.verify import duration
     from pgtv.repairs.triggers import disable as plan_of
 
@@ -110,18 +116,19 @@ def disable(
         raise UsageError(f"--for {period!r} is no time with a unit", "as in 15m, 2h or 1d")
     if not reason.strip():
         raise UsageError("--reason says nothing", "say what for, for whoever finds it")
-    snapshot = _look(target)
-    _require_state(target)
-    plan = plan_of(snapshot, _selected(snapshot, tviews), seconds, reason.strip())
-    words = ["disable", *tviews, "--for", period, "--reason", reason]
-    if not apply_:
-        return _show(plan, words, Exit.HEALTHY)
-    try:
-        _apply(target, plan, receipt_path, 300.0)
-    except QueryError:
-        _tell_leases(_look(target))  # tables done before it stay disabled
-        raise
-    return _disabled(target)
+    with acting_if(apply_, target := comparing(target)) as acting:
+        snapshot = _look(target)
+        _require_state(target)
+        plan = plan_of(snapshot, _selected(snapshot, tviews), seconds, reason.strip())
+        if acting is None:
+            words = ["disable", *tviews, "--for", period, "--reason", reason]
+            return _show(plan, words, Exit.HEALTHY)
+        try:
+            _apply(acting, target, plan, receipt_path)
+        except QueryError:
+            _tell_leases(_look(target))  # tables done before it stay disabled
+            raise
+        return _disabled(target)
 
 
 @triggers.command()
@@ -132,16 +139,13 @@ def disable(
     "--strategy", type=click.Choice(["merge", "rebuild"]), default="merge", show_default=True,
     help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
-@click.option(
-    "--barrier-timeout", type=click.FloatRange(min=0), default=300.0, show_default=True,
-    metavar="SECONDS", help="Bound on each wait for transactions that began before.",
-)  # fmt: skip
+@pace_options
 def enable(
     target: Target,
     tviews: tuple[str, ...],
     expired: bool,
     strategy: str,
-    barrier_timeout: float,
+    pace: Pace,
     apply_: bool,
     receipt_path: Path | None,
 ) -> int:
@@ -151,21 +155,24 @@ def enable(
     which rows are still owed. Exit codes: 0 nothing is left, 1 shown only, 3 rows are still owed or
     it could not run.
     """
+    from pgtv.applying import acting_if
     from pgtv.repairs.triggers import enable as plan_of
 
-    snapshot = _look(target)
-    chosen = _selected(snapshot, tviews)
-    plan = plan_of(snapshot, chosen, expired=expired, rebuild=strategy == "rebuild")
-    if not plan.steps:
-        click.echo(_nothing(snapshot, expired=expired), err=True)
-        return Exit.HEALTHY
-    _require_writes(snapshot, plan)
-    words = ["enable", *tviews, *(["--expired"] if expired else [])]
-    words += ["--strategy", strategy] if strategy != "merge" else []
-    if not apply_:
-        return _show(plan, words, Exit.WARNING)
-    _apply(target, plan, receipt_path, barrier_timeout)
-    again = _look(target)
+    refuse_with_rebuild(strategy)
+    with acting_if(apply_, target := comparing(target)) as acting:
+        snapshot = _look(target)
+        chosen = _selected(snapshot, tviews)
+        plan = plan_of(snapshot, chosen, expired=expired, rebuild=strategy == "rebuild")
+        if not plan.steps:
+            click.echo(_nothing(snapshot, expired=expired), err=True)
+            return Exit.HEALTHY
+        _require_writes(snapshot, plan)
+        if acting is None:
+            words = ["enable", *tviews, *(["--expired"] if expired else [])]
+            words += ["--strategy", strategy] if strategy != "merge" else []
+            return _show(plan, words, Exit.WARNING)
+        _apply(acting, target, plan, receipt_path, pace)
+        again = _look(target)
     left = plan_of(again, _selected(again, tviews), expired=expired)
     if left.steps:
         click.echo(f"still there: {'; '.join(s.title for s in left.steps)}", err=True)
@@ -230,25 +237,28 @@ def _show(plan: Plan, words: list[str], code: Exit) -> int:
     return code
 
 
-def _apply(target: Target, plan: Plan, path: Path | None, barrier_timeout: float) -> None:
-    from pgtv.applying import apply
-    from pgtv.cli.receipts import receipt_file
+def _apply(
+    acting: psycopg.Connection[Any],
+    target: Target,
+    plan: Plan,
+    path: Path | None,
+    pace: Pace | None = None,
+) -> None:
+    from pgtv import kept
+    from pgtv.cli.receipts import applied, receipt_file
 
+    kept.check(acting)
     where = receipt_file(path, plan)
-    click.echo(f"receipt: {where}", err=True)
-    with connected(target, read_only=False) as connection:
-        apply(
-            connection, plan, where, click.echo, lock_timeout=target.lock_timeout,
-            rows=lambda step: _rows(target, step, barrier_timeout),
-        )  # fmt: skip
+    applied(acting, target, plan, where, lambda step, keep: _rows(target, step, keep, pace))
 
 
-def _rows(target: Target, step: Step, barrier_timeout: float) -> str:
+def _rows(target: Target, step: Step, keep: Keep, pace: Pace | None) -> str:
     """Look anew, bring what leases owe of the step's TVIEWs, and write down what is owed no more."""
+    from pgtv import kept
     from pgtv.repairs.lease_sql import settled
     from pgtv.repairs.triggers import stale
+    from pgtv.reports.refresh import entry
     from pgtv.rows.bring import Brought
-    from pgtv.rows.merge import Pace
     from pgtv.rows.owed import bring_owed
 
     snapshot = _look(target)
@@ -258,6 +268,7 @@ def _rows(target: Target, step: Step, barrier_timeout: float) -> str:
     told: list[str] = []
 
     def tell(one: Brought) -> None:
+        keep(entry(one))
         if one.merged.written or one.reason:
             m = one.merged
             told.append(
@@ -266,15 +277,15 @@ def _rows(target: Target, step: Step, barrier_timeout: float) -> str:
             )
             click.echo(f"-- {told[-1]}")
 
-    found = bring_owed(
-        target, snapshot, tviews, pace=Pace(barrier_timeout=barrier_timeout), on_end=tell
-    )
+    found = bring_owed(target, snapshot, tviews, pace=pace, on_end=tell, on_batch=keep.batch)
     gone = {e for e in owed if e not in snapshot.tview_by_entity}
     entities = {t.entity for t in found.tviews} | gone
     if entities:
         statement = settled(owing, entities)
         click.echo(statement)
-        with connected(target, read_only=False) as connection:
+        with connected(target, read_only=False) as connection, connection.transaction():
+            connection.execute("SET TRANSACTION READ WRITE")
+            kept.lock(connection, kept.CHANGES, "lease")
             connection.execute(statement.encode())
     if found.reason:
         raise QueryError(f"rows are still owed: {found.reason}", found.hint)

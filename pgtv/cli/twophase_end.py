@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgtv.cli.options import apply_option, connection_options, receipt_option
+from pgtv.cli.pacing import pace_options
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pgtv.repairs.ending import Receipt
     from pgtv.repairs.survey import Survey
     from pgtv.repairs.twophase import Transaction
+    from pgtv.rows.merge import Pace
 
 FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["human", "json"]), default="human", show_default=True,
@@ -29,8 +31,9 @@ GIDS = click.argument("gids", nargs=-1, required=True, metavar="GID...")
 
 
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--apply, --receipt and --format, for what ends transactions."""
-    command = apply_option(receipt_option(FORMAT(command)), otherwise="nothing is ended")
+    """--apply, --receipt, --format and how rows are brought, for what ends transactions."""
+    command = pace_options(FORMAT(command))
+    command = apply_option(receipt_option(command), otherwise="nothing is ended")
     return connection_options(command)
 
 
@@ -38,13 +41,18 @@ def acting(command: Callable[..., Any]) -> Callable[..., Any]:
 @GIDS
 @acting
 def commit(
-    target: Target, gids: tuple[str, ...], apply_: bool, receipt_path: Path | None, fmt: str
+    target: Target,
+    gids: tuple[str, ...],
+    apply_: bool,
+    receipt_path: Path | None,
+    fmt: str,
+    pace: Pace,
 ) -> int:
     """Commit prepared transactions by name, then verify and repair the TVIEWs that they touched.
 
     Shows what it would do; --apply does it.
     """
-    return _end(target, "commit", gids, apply_, receipt_path, fmt)
+    return _end(target, "commit", gids, apply_, receipt_path, fmt, pace)
 
 
 @click.command()
@@ -58,12 +66,13 @@ def rollback(
     apply_: bool,
     receipt_path: Path | None,
     fmt: str,
+    pace: Pace,
 ) -> int:
     """Roll prepared transactions back by name, then verify and repair the TVIEWs that they touched.
 
     Shows what it would do; --apply does it. What a transaction wrote is lost.
     """
-    return _end(target, "rollback", gids, apply_, receipt_path, fmt, keys=not no_keys)
+    return _end(target, "rollback", gids, apply_, receipt_path, fmt, pace, keys=not no_keys)
 
 
 @click.command()
@@ -76,6 +85,11 @@ def rollback(
     "--all", "everything", is_flag=True,
     help="Also those that touch no TVIEW and no table that one reads.",
 )  # fmt: skip
+@click.option(
+    "--even-deciding", is_flag=True,
+    help="With --apply and --older-than under a minute: also what a coordinator that runs may be"
+    " about to commit.",
+)  # fmt: skip
 @NO_KEYS
 @acting
 def cleanup(
@@ -83,10 +97,12 @@ def cleanup(
     roll_back: bool,
     older_than: str,
     everything: bool,
+    even_deciding: bool,
     no_keys: bool,
     apply_: bool,
     receipt_path: Path | None,
     fmt: str,
+    pace: Pace,
 ) -> int:
     """Roll back what nobody came back for: old prepared transactions that touch TVIEWs.
 
@@ -94,7 +110,7 @@ def cleanup(
     """
     from pgtv.cli.verify import duration
     from pgtv.repairs.ending import exit_code, plan
-    from pgtv.repairs.twophase import choose
+    from pgtv.repairs.twophase import DECIDING, choose
 
     if not roll_back:
         raise UsageError(
@@ -102,6 +118,12 @@ def cleanup(
             "pgtv 2pc cleanup --rollback; to commit one: pgtv 2pc commit GID",
         )
     limit = duration(older_than)
+    if apply_ and limit < DECIDING and not even_deciding:
+        raise UsageError(
+            f"--older-than {older_than} would take what a coordinator that runs has just prepared",
+            "leave the hour of the default, or end one by name: pgtv 2pc rollback GID --apply; "
+            "where every coordinator is stopped for good: --even-deciding",
+        )
     survey = survey_of(target, None)
     _on_primary(survey)
     chosen, left = choose(survey.transactions, limit, everything=everything)
@@ -113,7 +135,7 @@ def cleanup(
         _print(receipt, fmt)
         click.echo("nothing to roll back", err=True)
         return exit_code(receipt)
-    return _run(target, survey, receipt, apply_, receipt_path, fmt, keys=not no_keys)
+    return _run(target, survey, receipt, apply_, receipt_path, fmt, pace, keys=not no_keys)
 
 
 def survey_of(target: Target, source: Path | None, dead_letters: int = 0) -> Survey:
@@ -164,6 +186,7 @@ def _end(
     apply_: bool,
     receipt_path: Path | None,
     fmt: str,
+    pace: Pace,
     *,
     keys: bool = False,
 ) -> int:
@@ -178,7 +201,7 @@ def _end(
     receipt = plan(action, chosen, by=server.user, system_identifier=server.system_identifier)
     code: int = Exit.HEALTHY
     if chosen:
-        code = _run(target, survey, receipt, apply_, receipt_path, fmt, keys=keys)
+        code = _run(target, survey, receipt, apply_, receipt_path, fmt, pace, keys=keys)
     for gid in absent:  # no error: its coordinator may have been faster than the person
         click.echo(": ".join(_missing(survey, gid)), err=True)
     return code if code or not absent else Exit.WARNING
@@ -191,6 +214,7 @@ def _run(
     apply_: bool,
     path: Path | None,
     fmt: str,
+    pace: Pace,
     *,
     keys: bool,
 ) -> int:
@@ -210,7 +234,7 @@ def _run(
     def show(line: str) -> None:
         click.echo(line, err=fmt == "json")
 
-    apply(target, survey.looked, receipt, where, show, keys=keys)
+    apply(target, survey.looked, receipt, where, show, keys=keys, pace=pace)
     if fmt == "json":
         _print(receipt, fmt)
     else:

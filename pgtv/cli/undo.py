@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pgtv.cli.options import connected
-from pgtv.cli.receipts import receipt_file
+from pgtv.cli.receipts import applied, receipt_file
 from pgtv.errors import Exit, NotPossible
 from pgtv.session import Target
 
 if TYPE_CHECKING:
-    import psycopg
-
     from pgtv.plan import Plan, Receipt
 
 
 def undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int:
     """Show or apply it; what cannot be taken back, or by another command, is said."""
     from pgtv import plan as plans
-    from pgtv.applying import apply
+    from pgtv.applying import acting_session
+    from pgtv.catalog.collect import collect
+    from pgtv.repairs.tested import may_write
 
     plan = taking_back(plans.load_receipt(receipt))
     if not apply_:
         click.echo(plans.script(plan), nl=False)
     elif plan.steps:
-        with connected(target, read_only=False) as connection:
-            _same_database(connection, plan)
-            where = receipt_file(path, plan)
-            click.echo(f"receipt: {where}", err=True)
-            apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout)
+        with acting_session(target) as connection:
+            snapshot = collect(connection)
+            if not snapshot.server.is_database(plan.system_identifier, plan.database_oid):
+                raise NotPossible(
+                    f"the receipt is of another database: {plan.database}",
+                    "connect to that one, on the server where it was applied",
+                )
+            may_write(snapshot.extension)
+            applied(connection, target, plan, receipt_file(path, plan))
     for one in plan.left:
         click.echo(f"left alone: {one.finding}: {one.why}", err=True)
     return Exit.WARNING if plan.left else Exit.HEALTHY
@@ -58,14 +61,3 @@ def taking_back(receipt: Receipt) -> Plan:
             )
         )  # fmt: skip
     return replace(receipt.plan, steps=tuple(steps), left=tuple(left))
-
-
-def _same_database(connection: psycopg.Connection[Any], plan: Plan) -> None:
-    row = connection.execute(
-        "SELECT current_database()::text, (SELECT oid::int8 FROM pg_catalog.pg_database"
-        " WHERE datname = current_database())"
-    ).fetchone()
-    if row != (plan.database, plan.database_oid):
-        raise NotPossible(
-            f"the receipt is of database {plan.database}, this is {row[0] if row else '?'}"
-        )

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from pgtv.cli.options import (
     apply_option,
     color_wanted,
-    connected,
+    comparing,
     connection_options,
     look,
     receipt_option,
     width,
     write_output,
 )
-from pgtv.cli.receipts import receipt_file
+from pgtv.cli.paths import FILE
+from pgtv.cli.receipts import applied, receipt_file
 from pgtv.errors import Exit, NotPossible, UsageError
-from pgtv.session import Target
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
+    from pgtv.applying import Keep
     from pgtv.catalog.model import Snapshot
     from pgtv.finding import Finding
     from pgtv.plan import Plan, Step
-    from pgtv.repairs.sources import Source
+    from pgtv.repairs.registered import Source
 
-FILE = click.Path(dir_okay=False, path_type=Path)
 ROUNDS = 3  # what is registered uncovers what reads it
-COMPARING = "4h"  # statement_timeout while rows are compared, unless one was given
 
 
 @click.group()
@@ -57,40 +54,49 @@ def detach(target: Target, file: Path, apply_: bool, receipt_path: Path | None) 
 
     Exit codes: 0 detached, 1 shown only, 3 not possible.
     """
+    from pgtv import fence
     from pgtv import plan as plans
+    from pgtv.applying import acting_if
     from pgtv.catalog import codec
-    from pgtv.lifecycle import detach as detaching
-    from pgtv.lifecycle import fence
+    from pgtv.lifecycle.upgrade import detach as detaching
 
-    with connected(target) as connection:
-        from pgtv.catalog.collect import collect
-        from pgtv.lifecycle.dependents import dependents
-
-        now = collect(connection)
-        others = dependents(connection, now) if now.extension.installed else []
-    if not now.extension.installed and fence.fenced(now):
-        return _already(file)
-    why = detaching.obstacles(now, _findings(now), others)
-    if why:
-        raise NotPossible("this database cannot be detached:\n  " + "\n  ".join(why))
-    plan = detaching.plan(now, str(file))
-    if not apply_:
-        click.echo(plans.script(plan), nl=False)
-        click.echo(
-            "nothing was written, not even the snapshot; --apply saves it and does this", err=True
-        )
-        return Exit.WARNING
-    if file.exists():
-        _same_or_refuse(file, now)
-    codec.save(now, file)
-    click.echo(f"saved {file}: {len(now.tviews)} TVIEWs", err=True)
-    _run(target, plan, receipt_file(receipt_path, plan), None)
+    target = comparing(target)  # taking thousands of TVIEWs away is one long statement
+    with acting_if(apply_, target) as acting:
+        now, others = _now(target)
+        if not now.extension.installed and fence.fenced(now):
+            return _already(file)
+        why = detaching.obstacles(now, _findings(now), others)
+        if why:
+            raise NotPossible("this database cannot be detached:\n  " + "\n  ".join(why))
+        plan = detaching.plan(now, str(file))
+        if acting is None:
+            click.echo(plans.script(plan), nl=False)
+            click.echo(
+                "nothing was written, not even the snapshot; --apply saves it and does this",
+                err=True,
+            )
+            return Exit.WARNING
+        if file.exists():
+            _same_or_refuse(file, now)
+        codec.save(now, file)
+        click.echo(f"saved {file}: {len(now.tviews)} TVIEWs", err=True)
+        applied(acting, target, plan, receipt_file(receipt_path, plan))
     click.echo(
         f"detached: {len(now.tviews)} TVIEWs stay as tables, writes to what they read are refused\n"
         f"Next: upgrade the server, then: pgtv upgrade attach --from {file} --apply",
         err=True,
     )
     return Exit.HEALTHY
+
+
+def _now(target: Target) -> tuple[Snapshot, list[str]]:
+    """What is there, and what dropping the extension would take along."""
+    from pgtv.catalog.collect import collect
+    from pgtv.lifecycle.upgrade.dependents import dependents
+
+    with connected(target) as connection:
+        now = collect(connection)
+        return now, dependents(connection, now) if now.extension.installed else []
 
 
 def _findings(snapshot: Snapshot) -> list[Finding]:
@@ -121,7 +127,7 @@ def _already(file: Path) -> int:
 def _same_or_refuse(file: Path, now: Snapshot) -> None:
     """An earlier snapshot under that name is replaced only by one that says the same."""
     from pgtv.catalog import codec
-    from pgtv.lifecycle.same import compare
+    from pgtv.lifecycle.upgrade.same import compare
 
     if compare(codec.load(file), now).changes:
         raise UsageError(
@@ -146,9 +152,7 @@ def _same_or_refuse(file: Path, now: Snapshot) -> None:
 )  # fmt: skip
 @apply_option
 @receipt_option
-@click.pass_context
 def attach(
-    context: click.Context,
     target: Target,
     source: Path,
     definitions: tuple[Path, ...],
@@ -164,30 +168,31 @@ def attach(
     Exit codes: 0 as before, 1 something else than before or shown only, 2 rows differ or something is
     missing, 3 could not run.
     """
+    from pgtv import fence
     from pgtv import plan as plans
-    from pgtv.lifecycle import fence
+    from pgtv.applying import acting_if
 
     if state and apply_:
         raise UsageError("--state plans without a server; --apply needs one")
-    if context.get_parameter_source("statement_timeout") is ParameterSource.DEFAULT:
-        target = replace(target, statement_timeout=COMPARING)
+    target = comparing(target)
     held, decided = _sources(source, definitions)
     assert held.snapshot is not None
-    now = look(target, state)
-    _can_attach(now, offline=state is not None)
-    plan = _plan(target, now, held, decided, offline=state is not None)
-    if not apply_:
-        click.echo(plans.script(plan), nl=False)
-        click.echo("nothing was written; --apply does it", err=True)
-        return Exit.WARNING
-    # Once more after each round: registering a TVIEW may uncover one that reads it.
-    for turn in range(ROUNDS):
-        where = receipt_file(receipt_path, plan, turn)
-        _run(target, plan, where, lambda step: _rows(target, step))
-        now = look(target, None)
-        plan = _plan(target, now, held, frozenset(), offline=False)  # what was decided is done
-        if all(s.merge for s in plan.steps):
-            break
+    with acting_if(apply_, target) as acting:
+        now = look(target, state)
+        _can_attach(now, offline=state is not None)
+        plan = _plan(target, now, held, decided, offline=state is not None)
+        if acting is None:
+            click.echo(plans.script(plan), nl=False)
+            click.echo("nothing was written; --apply does it", err=True)
+            return Exit.WARNING
+        # Once more after each round: registering a TVIEW may uncover one that reads it.
+        for turn in range(ROUNDS):
+            where = receipt_file(receipt_path, plan, turn)
+            applied(acting, target, plan, where, lambda step, keep: _rows(target, step, keep))
+            now = look(target, None)
+            plan = _plan(target, now, held, frozenset(), offline=False)  # what was decided is done
+            if all(s.merge for s in plan.steps):
+                break
     for left in plan.left:
         click.echo(f"left alone: {left.finding}: {left.why}", err=True)
     if plan.left and fence.fenced(now):
@@ -214,7 +219,7 @@ def _sources(source: Path, definitions: tuple[Path, ...]) -> tuple[Source, froze
 def _plan(
     target: Target, now: Snapshot, held: Source, decided: frozenset[str], *, offline: bool
 ) -> Plan:
-    from pgtv.lifecycle import attach as attaching
+    from pgtv.lifecycle.upgrade import attach as attaching
     from pgtv.repairs.sources import absent
 
     wanted = held.registrations.values()
@@ -242,23 +247,18 @@ def _can_attach(now: Snapshot, *, offline: bool) -> None:
         )
 
 
-def _rows(target: Target, step: Step) -> str:
+def _rows(target: Target, step: Step, keep: Keep) -> str:
     """Compare the step's TVIEWs and bring those that differ."""
+    from pgtv.reports.refresh import entry
     from pgtv.rows.settle import settle
 
     snapshot = look(target, None)
     wanted = [t for t in snapshot.tviews if t.label in step.tviews]
-    said = settle(target, snapshot, wanted, click.echo)
+    said = settle(
+        target, snapshot, wanted, click.echo, on_end=lambda b: keep(entry(b)), on_batch=keep.batch
+    )
     click.echo(f"-- {said}")
     return said
-
-
-def _run(target: Target, plan: Plan, where: Path, rows: Callable[[Step], str] | None) -> None:
-    from pgtv.applying import apply
-
-    click.echo(f"receipt: {where}", err=True)
-    with connected(target, read_only=False) as connection:
-        apply(connection, plan, where, click.echo, lock_timeout=target.lock_timeout, rows=rows)
 
 
 @upgrade.command()
@@ -268,10 +268,7 @@ def _run(target: Target, plan: Plan, where: Path, rows: Callable[[Step], str] | 
 )
 @click.option("--no-contents", is_flag=True, help="Do not compare rows.")
 @click.option("-o", "--output", type=FILE, metavar="FILE", help="Write to FILE instead of stdout.")
-@click.pass_context
-def verify(
-    context: click.Context, target: Target, before: Path, no_contents: bool, output: Path | None
-) -> int:
+def verify(target: Target, before: Path, no_contents: bool, output: Path | None) -> int:
     """Make sure that TVIEWs, triggers, options, owners and grants are as before, and rows right.
 
     Names count, not OIDs; what an upgrade has to change (versions, how a view is printed) is no
@@ -282,8 +279,7 @@ def verify(
     """
     from pgtv.catalog import codec
 
-    if context.get_parameter_source("statement_timeout") is ParameterSource.DEFAULT:
-        target = replace(target, statement_timeout=COMPARING)
+    target = comparing(target)
     old = codec.load(before)
     now = look(target, None)
     code = _verdict(old, now, output)
@@ -296,9 +292,9 @@ _RANK = [Exit.HEALTHY, Exit.WARNING, Exit.UNKNOWN, Exit.CRITICAL]
 
 
 def _verdict(old: Snapshot, now: Snapshot, output: Path | None) -> Exit:
-    from pgtv.lifecycle import same
+    from pgtv.lifecycle.upgrade import same
     from pgtv.reports import snapshots
-    from pgtv.reports.layout import printable
+    from pgtv.shown import printable
 
     found = same.compare(old, now)
     write_output(printable(snapshots.render_difference(found, old, now, width())), output)
@@ -310,7 +306,7 @@ def _verdict(old: Snapshot, now: Snapshot, output: Path | None) -> Exit:
 
 
 def _contents(target: Target, now: Snapshot) -> Exit:
-    from pgtv.rows import report
+    from pgtv.reports import verification as report
     from pgtv.rows.result import exit_code
     from pgtv.rows.run import Plan, verify_all
 

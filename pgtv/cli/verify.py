@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from pgtv.cli.options import (
     color_wanted,
+    comparing,
     connection_options,
     look,
     output_option,
@@ -19,6 +19,7 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
+from pgtv.cli.paths import FILE
 from pgtv.cli.progress import Progress
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
     from pgtv.rows.compare import Wanted
     from pgtv.rows.result import Result
-
-STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was given
 
 
 @click.command()
@@ -52,7 +51,10 @@ STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was gi
 )
 @click.option("--sample", metavar="N%|ROWS", help="Only so many rows, by chance: 5% or 10000.")
 @click.option("--seed", type=int, metavar="N", help="Draw the same sample again.")
-@click.option("--budget", metavar="TIME", help="Begin no TVIEW after so long: 30s, 10min, 2h.")
+@click.option(
+    "--budget", metavar="TIME",
+    help="Begin no TVIEW after so long, once one was verified: 30s, 10min, 2h.",
+)  # fmt: skip
 @click.option(
     "--oldest-first",
     is_flag=True,
@@ -61,7 +63,7 @@ STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was gi
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, metavar="N",
               help="TVIEWs at a time, each with a session of its own.")  # fmt: skip
 @click.option(
-    "--resume", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--resume", metavar="FILE", type=FILE,
     help="Keep what is finished in FILE, and begin where an earlier run with it ended.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, metavar="ROWS",
@@ -75,9 +77,7 @@ STATEMENT_TIMEOUT = "4h"  # of one comparison, unless --statement-timeout was gi
 @click.option("--no-record", is_flag=True, help="Do not write the result down in the schema pgtv.")
 @click.option("--unknown-ok", is_flag=True, help="What could not be told does not fail the run.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever is found; errors still exit 3.")
-@click.pass_context
 def verify(
-    context: click.Context,
     target: Target,
     tviews: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -106,8 +106,7 @@ def verify(
 
     Exit codes: 0 equal, 2 rows differ, 3 unknown or could not run.
     """
-    if context.get_parameter_source("statement_timeout") is ParameterSource.DEFAULT:
-        target = replace(target, statement_timeout=STATEMENT_TIMEOUT)
+    target = comparing(target)
     parsed = None if budget is None else duration(budget)
     snapshot = look(replace(target, role=None), None)
     from pgtv.graph.select import select
@@ -156,7 +155,7 @@ def _run(
 
     tviews = oldest_first(snapshot, chosen) if oldest else chosen
     finished = runs.load(resume, snapshot, wanted.mode) if resume else []
-    progress = Progress(snapshot, tviews, verbosity)
+    progress = Progress(snapshot, tviews, verbosity, wanted)
     kept: list[Result] = []
 
     def on_result(result: Result) -> None:
@@ -223,8 +222,8 @@ def _wanted(fast: bool, sample: str | None, seed: int | None, limit: int) -> Wan
         raise UsageError(f"--sample {sample!r} is neither a share nor a number", "5% or 10000")
     click.echo(f"sample drawn with --seed {drawn}", err=True)
     if found[2]:
-        return Wanted(fast, (round(float(found[1]) * 10_000), drawn), 0, limit)
-    return Wanted(fast, (0, drawn), round(float(found[1])), limit)
+        return Wanted(fast, (max(round(float(found[1]) * 10_000), 1), drawn), 0, limit)
+    return Wanted(fast, (0, drawn), max(round(float(found[1])), 1), limit)
 
 
 def duration(text: str) -> float:
@@ -249,10 +248,10 @@ def _render(
 
         return document.render(snapshot, results, not_recorded)
     if fmt == "html":
-        from pgtv.rows import html
+        from pgtv.reports import verification_page as html
 
         return html.render(snapshot, results, not_recorded)
-    from pgtv.rows import report
+    from pgtv.reports import verification as report
 
     color = color_wanted() and output is None
     return report.render(

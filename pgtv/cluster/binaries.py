@@ -16,6 +16,8 @@ from pathlib import Path
 from pgtv.catalog.dialects.base import EXTENSION
 
 RELEASE = "0.1.0-beta.34"  # the release that pgtv is developed against
+MAJORS = (18, 17, 16, 15)  # those that pgtv runs servers of, the newest first
+DEBIAN = Path("/usr/lib/postgresql")  # where Debian's packages put them, a folder a major
 
 
 def cache() -> Path:
@@ -34,14 +36,14 @@ def real(major: int, release: str = RELEASE) -> Path | None:
 
 
 def plain(major: int | None = None) -> Path | None:
-    """A server of `major` (any recent one for None): cache, embedded package, system; else None."""
-    majors = (major,) if major else (18, 17, 16, 15)
+    """A server of `major` (any of MAJORS for None): cache, embedded package, system; else None."""
+    majors = (major,) if major else MAJORS
     for m in majors:
         if found := _checked(cache() / "pg" / str(m)):
             return found
     for candidate in (_embedded(), *_system()):
         found = _checked(candidate) if candidate else None
-        if found and (major is None or version(found) == major):
+        if found and version(found) in majors:
             return found
     return None
 
@@ -57,14 +59,15 @@ def extended(major: int) -> Path | None:
 
 
 def _has_extension(binaries: Path) -> bool:
-    asked = subprocess.run(
-        [str(binaries / "bin" / "pg_config"), "--sharedir"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    control = (
-        Path(asked.stdout.strip() or binaries / "share") / "extension" / f"{EXTENSION}.control"
-    )
-    return control.exists()
+    pg_config = binaries / "bin" / "pg_config"
+    if pg_config.exists():
+        asked = subprocess.run(
+            [str(pg_config), "--sharedir"], capture_output=True, text=True, check=False
+        )
+        share = Path(asked.stdout.strip() or binaries / "share")
+    else:  # packages of servers can be without it: Debian's tree has share/ beside lib/
+        share = DEBIAN.parents[1] / "share" / DEBIAN.name / binaries.name
+    return (share / "extension" / f"{EXTENSION}.control").exists()
 
 
 def version(binaries: Path) -> int:
@@ -80,7 +83,9 @@ def version(binaries: Path) -> int:
 
 
 def _checked(path: Path) -> Path | None:
-    return path if (path / "bin" / "initdb").exists() else None
+    """The folder, where it has a server and not only clients."""
+    needed = (path / "bin" / name for name in ("initdb", "postgres"))
+    return path if all(program.exists() for program in needed) else None
 
 
 def _embedded() -> Path | None:
@@ -91,10 +96,16 @@ def _embedded() -> Path | None:
 
 
 def _system() -> list[Path]:
-    found = sorted(Path("/usr/lib/postgresql").glob("*"), reverse=True)
+    """Debian's packages, the newest major first, then the installation whose pg_config is on PATH."""
+    found = sorted(DEBIAN.glob("*"), key=lambda p: _number(p.name), reverse=True)
     on_path = shutil.which("pg_config")
     if on_path:
         done = subprocess.run([on_path, "--bindir"], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             found.append(Path(done.stdout.strip()).parent)
     return found
+
+
+def _number(name: str) -> float:
+    """Of a folder's name: 9.6 is older than 18, and what is no number is no major."""
+    return float(name) if re.fullmatch(r"\d+(\.\d+)?", name) else 0.0

@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import secrets
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pgtv.cluster import launcher
 from pgtv.cluster.binaries import RELEASE
 from pgtv.cluster.reaper import Reaper, of_container
 from pgtv.cluster.verbs import Can, Verbs
@@ -55,6 +57,7 @@ class Container(Verbs):
     small: tuple[int, str] | None = None
     keep: bool = False
     handle: Any = field(default=None, init=False)
+    _made: bool = field(default=False, init=False)
     _reaper: Reaper | None = field(default=None, init=False, repr=False)
     _passwords: Path | None = field(default=None, init=False, repr=False)
     _peer: Any = field(default=None, init=False, repr=False)
@@ -66,6 +69,7 @@ class Container(Verbs):
         self.cannot = {
             Can.STANDBY: "standbys are made by the local provider only",
             Can.BACKUP: "base backups are taken by the local provider only",
+            Can.SUBSCRIBE: "its WAL is not logical: subscriptions are tried by the local provider only",
             Can.BACKEND_MEMORY: "a container's memory is bounded as a whole",
             Can.OTHER_BINARIES: "an image has the binaries of one release",
             Can.HOST: "its disks are seen from inside the container only",
@@ -87,20 +91,37 @@ class Container(Verbs):
                 "containers need the Python package testcontainers",
                 "pip install 'pgtv[containers]'",
             ) from None
+        except ClusterError:
+            self.destroy()
+            raise
         except Exception as e:  # the engine's library has no common base for its errors
             self.destroy()
-            raise ClusterError(f"the container did not start: {e}") from e
+            raise self._complaint(e) from e
         if wait:
             self.wait_ready(START_TIMEOUT)
         return self
 
+    def _complaint(self, error: Exception) -> ClusterError:
+        said = " ".join(str(error).split())
+        if "server API version" in said:
+            return ClusterError(
+                "no container engine answers", "start it, or say where it is: DOCKER_HOST"
+            )
+        return ClusterError(f"the container did not start: {said}")
+
     def _run(self) -> None:
+        own = _name()
+        self.scratch = tempfile.mkdtemp(prefix="pgtv-")
+        # before it is there: nothing is left of it whenever its maker dies
+        self._reaper = of_container(own, Path(self.scratch))
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from testcontainers.core.container import DockerContainer
 
+        self._fetch()
         self.handle = (
             DockerContainer(self.image, **self.options)
+            .with_name(own)
             .with_env("POSTGRES_PASSWORD", self.password)
             .with_env("POSTGRES_USER", self.superuser)
             .with_command([part for k, v in self.settings.items() for part in ("-c", f"{k}={v}")])
@@ -111,10 +132,31 @@ class Container(Verbs):
             self.handle.with_env("PGDATA", f"{ROOM}/data")
         self.handle.ports = {f"{PORT}/tcp": (HOST, None)}
         self.handle.start()
-        self._reaper = of_container(str(self._container().id))
+        self._made = True
+
+    def _fetch(self) -> None:
+        """Have the image here. Whatever the way to its registry says, or that it says nothing at all,
+        is one complaint."""
+        from docker.errors import ImageNotFound
+        from testcontainers.core.docker_client import DockerClient
+
+        images = DockerClient().client.images
+        with contextlib.suppress(ImageNotFound):
+            images.get(self.image)
+            return
+        try:
+            images.pull(self.image)
+        except Exception as e:
+            raise ClusterError(
+                f"there is no image {self.image} here, and it cannot be fetched",
+                "name another one, or make one with: tools/make-image",
+            ) from e
 
     def _container(self) -> Any:
         return self.handle.get_wrapped_container()
+
+    def kept_as(self, database: str) -> str:
+        return f"stopped container {self._container().name}, database {database}"
 
     @property
     def port(self) -> int:
@@ -136,7 +178,7 @@ class Container(Verbs):
 
     def env(self, database: str = "postgres", user: str | None = None) -> dict[str, str]:
         if self._passwords is None:
-            descriptor, name = tempfile.mkstemp(prefix="pgtv-")
+            descriptor, name = tempfile.mkstemp(dir=self.scratch)
             os.write(descriptor, f"{HOST}:*:*:*:{self.password}\n".encode())
             os.close(descriptor)
             self._passwords = Path(name)
@@ -174,15 +216,33 @@ class Container(Verbs):
         self._container().put_archive("/tmp", archive.getvalue())  # noqa: S108
 
     def stop(self, mode: str = "fast", timeout: float = 30) -> None:
-        """Stop the server by mode; SIGKILL after `timeout` seconds."""
+        """Stop by mode: smart, fast or immediate; nothing to do when it does not run.
+
+        Raises ClusterError where it took longer than `timeout` seconds and was killed.
+        """
         signals = {"smart": "TERM", "fast": "INT", "immediate": "QUIT"}
         container = self._container()
+        container.reload()
+        if container.status != "running":
+            return
         container.kill(signals[mode])
+        if not launcher.ends(self._ended, self._cancel_refill, timeout):
+            self.kill()
+            raise ClusterError(f"the server did not stop ({mode}) in {timeout:.0f} s")
+
+    def _ended(self, within: float) -> bool:
         try:
-            container.wait(timeout=timeout)
+            self._container().wait(timeout=within)
         except Exception:  # a timeout of the HTTP library below
-            container.kill("KILL")
-            container.wait(timeout=timeout)
+            return False
+        return True
+
+    def _cancel_refill(self) -> None:
+        # the image need not have pkill; what looks must not find itself
+        others = f"{launcher.NAMES[:-1]}[{launcher.NAMES[-1]}]"
+        each = f"for p in /proc/[0-9]*; do grep -q '{others}' $p/cmdline && kill -INT ${{p#/proc/}}; done"
+        with contextlib.suppress(Exception):  # it may end just now
+            self._container().exec_run(["sh", "-c", each])
 
     def kill(self) -> None:
         """SIGKILL to the postmaster: that ends the container, its data stay."""
@@ -222,15 +282,16 @@ class Container(Verbs):
         container.reload()
         networks = container.attrs["NetworkSettings"]["Networks"]
         network, address = next((n, v["IPAddress"]) for n, v in networks.items())
+        own = _name()
+        self._peer_reaper = of_container(own, Path(str(self.scratch)))
         self._peer = container.client.containers.run(
-            self.image, detach=True, network=network,
+            self.image, detach=True, network=network, name=own,
             entrypoint=["sh", "-c", '(echo "$STATEMENT"; sleep 600) | psql -X -q'],
             environment={
                 "PGHOST": address, "PGPASSWORD": self.password, "PGUSER": self.superuser,
                 "PGDATABASE": database, "STATEMENT": statement, "PGAPPNAME": "distant client",
             },
         )  # fmt: skip
-        self._peer_reaper = of_container(str(self._peer.id))
         self._peer_network = container.client.networks.get(network)
 
     def cut_network(self) -> None:
@@ -260,9 +321,9 @@ class Container(Verbs):
         if self._peer is not None:
             with contextlib.suppress(Exception):
                 self._peer.remove(force=True, v=True)
-            self._peer = None
-            if self._peer_reaper:
-                self._peer_reaper.dismiss()
+        if self._peer_reaper:
+            self._peer_reaper.dismiss(self._peer is not None)
+        self._peer = self._peer_reaper = None
         if self.handle is not None:
             with contextlib.suppress(Exception):
                 if self.keep:
@@ -270,14 +331,20 @@ class Container(Verbs):
                 else:
                     self.handle.stop(force=True, delete_volume=True)
             self.handle = None
-        if self._passwords is not None:
-            self._passwords.unlink(missing_ok=True)
-            self._passwords = None
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            self.scratch = self._passwords = None
         if self._reaper is not None:
-            self._reaper.dismiss()
+            self._reaper.dismiss(self._made)
+            self._reaper = None
 
     def __enter__(self) -> Container:
         return self
+
+
+def _name() -> str:
+    """Of a container yet to be made, so that it can be found however its maker ends."""
+    return f"pgtv-{secrets.token_hex(8)}"
 
 
 def new_container(

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from pgtv.cluster.reaper import Reaper, of_existing
 from pgtv.cluster.verbs import Can, Verbs
 from pgtv.errors import ClusterError, UsageError
 
@@ -24,6 +26,7 @@ class Existing(Verbs):
     superuser: str = field(init=False)
     small: None = None
     keep: bool = False
+    _reaper: Reaper = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         import psycopg
@@ -38,7 +41,9 @@ class Existing(Verbs):
         self.superuser = str(given.get("user") or os.environ.get("PGUSER") or "")
         self.cannot = {can: _OTHERS for can in Can if can is not Can.BACKUP}
         self.cannot[Can.BACKUP] = "a base backup would copy everybody's databases"
-        self.place = tempfile.mkdtemp(prefix="pgtv-")
+        self.place = self.scratch = tempfile.mkdtemp(prefix="pgtv-")
+        self._roles: list[str] = []
+        self._reaper = of_existing(self.conninfo(), self.env(), Path(self.place))
 
     def conninfo(self, database: str = "postgres", user: str | None = None) -> str:
         from psycopg.conninfo import make_conninfo
@@ -69,13 +74,42 @@ class Existing(Verbs):
             raise ClusterError(f"{name} failed ({done.returncode}): {done.stderr.strip()[-2000:]}")
         return str(done.stdout)
 
+    def create_database(self, name: str, template: str | None = None) -> None:
+        # before it is noted: if we are killed then, what was noted is dropped
+        with self.connect() as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+            if found.fetchone() is not None:
+                raise ClusterError(
+                    f"database {name} already exists, and is not ours", "drop or rename it"
+                )
+        self._reaper.note("database", name)
+        try:
+            super().create_database(name, template)
+        except Exception:
+            # of another's making, if it is there
+            self._reaper.note("database", name, there=False)
+            raise
+
+    def makes_role(self, name: str) -> None:
+        self._roles.append(name)
+        self._reaper.note("role", name)
+
+    def keeps_database(self, name: str) -> None:
+        self._reaper.note("database", name, there=False)
+        for role in self._roles:
+            self._reaper.note("role", role, there=False)
+
     def log_text(self) -> str:
         raise self.refuse(Can.LOG)
+
+    def kept_as(self, database: str) -> str:
+        return f"database {database} of the existing server"
 
     def destroy(self) -> None:
         """The server stays; databases are dropped by whoever made them."""
         with contextlib.suppress(OSError):
             shutil.rmtree(self.place)
+        self._reaper.dismiss()
 
     def __enter__(self) -> Existing:
         return self

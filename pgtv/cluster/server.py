@@ -15,12 +15,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgtv.cluster import room
+from pgtv.cluster import launcher, room
+from pgtv.cluster.place import VARIABLE, place
 from pgtv.cluster.reaper import Reaper, of_server
 from pgtv.cluster.verbs import Can, Verbs, until
 from pgtv.errors import ClusterError
@@ -72,7 +73,7 @@ class Server(Verbs):
     binaries: the folder with bin/. settings override postgresql.conf. Use as a context manager:
     leaving it stops the server and removes the directory (kept on `keep`). small: a disk of its own
     of so many MiB, and what lies on it: `data`, `wal` or `nothing` (folders made by `room_folder`).
-    within: where its folder is made; a socket's path may have 107 bytes only, so not TMPDIR.
+    within: where its folder is made.
     """
 
     binaries: Path
@@ -80,15 +81,21 @@ class Server(Verbs):
     superuser: str = "postgres"
     keep: bool = False
     small: tuple[int, str] | None = None
-    within: str = "/tmp"  # noqa: S108
+    within: str = field(default_factory=place)
     root: Path = field(init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _reaper: Reaper = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir=self.within))
+        try:
+            self.root = Path(tempfile.mkdtemp(prefix="pgtv-", dir=self.within))
+        except OSError as e:
+            raise ClusterError(
+                f"cannot make a server in {self.within}: {e.strerror or e}",
+                f"name a folder that can be written: {VARIABLE}",
+            ) from None
         self._own(self.root)
-        self.place = str(self.root)
+        self.place = self.scratch = str(self.root)
         self.cannot = {Can.NETWORK: "it is reached by a socket on this machine, not by a network",
                        Can.MEMORY: "only a container bounds the memory of a whole server"}  # fmt: skip
         if why := room.cannot_mount():
@@ -144,7 +151,7 @@ class Server(Verbs):
         done = subprocess.run(
             [str(self.binaries / "bin" / name), *args],
             env=kw.pop("env", reached),
-            cwd=self.root,
+            cwd=kw.pop("cwd", self.root),
             stdin=subprocess.DEVNULL if "input" not in kw else None,
             capture_output=True,
             text=True,
@@ -205,12 +212,24 @@ class Server(Verbs):
             return
         signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
         self.process.send_signal(signals[mode])
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        if not launcher.ends(self._ended, self._cancel_refill, timeout):
             self.kill()
-            raise ClusterError(f"the server did not stop ({mode}) in {timeout:.0f} s") from None
+            raise ClusterError(f"the server did not stop ({mode}) in {timeout:.0f} s")
         self.process = None
+
+    def _ended(self, within: float) -> bool:
+        assert self.process
+        try:
+            self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _cancel_refill(self) -> None:
+        for pid in self._processes():
+            with contextlib.suppress(OSError):
+                if launcher.NAMES.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGINT)
 
     def kill(self) -> None:
         """SIGKILL to the postmaster and its children, as a machine that lost power."""
@@ -225,16 +244,22 @@ class Server(Verbs):
 
     def _children_gone(self) -> bool:
         gone = True
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                if (entry / "cwd").readlink() == self.data and entry.name != str(os.getpid()):
-                    gone = False
-                    os.kill(int(entry.name), signal.SIGKILL)
-            except OSError:
-                continue
+        for pid in self._processes():
+            gone = False
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return gone
+
+    def _processes(self) -> Iterator[int]:
+        """All that run in the data directory: the postmaster and its children."""
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if (
+                    entry.name.isdigit()
+                    and (entry / "cwd").readlink() == self.data
+                    and entry.name != str(os.getpid())
+                ):
+                    yield int(entry.name)
 
     def kill_backend(self, pid: int) -> None:
         """SIGKILL to one backend: the server restarts all others and recovers."""

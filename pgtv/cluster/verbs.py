@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgtv.session import Target
 
 START_TIMEOUT = 60.0
+UNTIL = 60.0  # seconds; what comes at all comes sooner, but on a very busy machine
 
 
 class Can(StrEnum):
@@ -30,6 +31,7 @@ class Can(StrEnum):
     KILL_BACKEND = "kill one of its processes"
     STANDBY = "make a standby of it"
     BACKUP = "take a base backup"
+    SUBSCRIBE = "subscribe one of its databases to another"
     ROOM = "give it a small disk and fill it"
     BACKEND_MEMORY = "bound the memory of one of its processes"
     MEMORY = "bound its memory as a whole"
@@ -43,7 +45,8 @@ class Verbs(ABC):
     """A server that runs somewhere.
 
     password: None where none is needed. place: a folder of the server's machine for files of
-    `program`. keep: `destroy` stops it and leaves its data.
+    `program`. keep: `destroy` stops it and leaves its data. scratch: a folder of this machine that goes
+    with the server however its maker ends; None: there is none.
     """
 
     superuser: str
@@ -51,6 +54,7 @@ class Verbs(ABC):
     place: str
     cannot: Mapping[Can, str] = {}
     keep: bool = False
+    scratch: str | None = None
 
     @abstractmethod
     def conninfo(self, database: str = "postgres", user: str | None = None) -> str:
@@ -74,6 +78,18 @@ class Verbs(ABC):
     @abstractmethod
     def destroy(self) -> None:
         """Stop at once and remove everything."""
+
+    def kept_as(self, database: str) -> str:
+        """Where people find a database that is kept, once `destroy` has stopped the server."""
+        return f"server folder {self.place}, database {database}"
+
+    def makes_role(self, name: str) -> None:
+        """Told before a role is made that is to go with the server. Most go as a whole."""
+        return
+
+    def keeps_database(self, name: str) -> None:
+        """Told of a database that is to stay where the server does, with the roles that own it."""
+        return
 
     def refuse(self, power: Can) -> ClusterError:
         """The error of a verb that this server does not have."""
@@ -188,7 +204,7 @@ class Verbs(ABC):
                     ) from None
             time.sleep(0.05)
 
-    def wait_log(self, pattern: str, since: int = 0, timeout: float = 30.0) -> str:
+    def wait_log(self, pattern: str, since: int = 0, timeout: float = UNTIL) -> str:
         """Wait for a line of the log, from character `since` on; gives what matched."""
 
         def found() -> str | None:
@@ -247,7 +263,7 @@ class Verbs(ABC):
         self.destroy()
 
 
-def until(condition: Callable[[], Any], otherwise: str, timeout: float = 30.0) -> Any:
+def until(condition: Callable[[], Any], otherwise: str, timeout: float = UNTIL) -> Any:
     """Poll until `condition` gives something true, and give it. Raises ClusterError `otherwise`."""
     deadline = time.monotonic() + timeout
     while True:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pgtv.cluster.provider import Wish
-from pgtv.cluster.verbs import Can
+from pgtv.cluster.verbs import Can, until
 from pgtv.drills.crash_recovery import DURABLE
-from pgtv.drills.model import Mode, Refusal, Sees, Variant
+from pgtv.drills.load import Load
+from pgtv.drills.metadata_corruption import attach
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene, insert_marker
+from pgtv.drills.statements import Break, Refusal
 from pgtv.drills.steps import nothing, repair
 from pgtv.errors import ClusterError
 
@@ -18,6 +22,13 @@ if TYPE_CHECKING:
     from pgtv.cluster.server import Server
 
 _WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"
+REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+# of a product that the load does not write, and of no TVIEW that the refresh needs
+PREPARED = (
+    "BEGIN; INSERT INTO public.tb_stock_move (fk_product, moved_on, amount)"
+    " SELECT max(pk_product), '2026-07-07', 1 FROM public.tb_product; PREPARE TRANSACTION 'drill'"
+)
+_ARCHIVED = DURABLE | {"archive_mode": "on", "archive_command": "/bin/true"}
 _BASES = (
     "tb_category", "tb_product", "tb_customer", "tb_order", "tb_order_line", "tb_stock_move_2025",
     "tb_stock_move_2026",
@@ -28,7 +39,11 @@ _SEQUENCES = (
 
 
 def restored(
-    *dump: str, phases: tuple[tuple[str, ...], ...] = ((),), before: str = "", after: str = ""
+    *dump: str,
+    phases: tuple[tuple[str, ...], ...] = ((),),
+    before: str = "",
+    after: str = "",
+    form: tuple[str, ...] = ("-Fc",),
 ) -> Callable[[Scene], None]:
     """Dump the shop with options, restore it into a new database in `phases`, go on there."""
 
@@ -37,7 +52,7 @@ def restored(
         if before:
             scene.sql(before)
         archive = f"{scene.server.place}/{scene.name}.dump"
-        scene.server.program("pg_dump", "-Fc", *dump, "-f", archive, database=scene.name)
+        scene.server.program("pg_dump", *form, *dump, "-f", archive, database=scene.name)
         other = scene.fresh_database("r")
         for phase in phases:
             _restore(scene, other, *phase, archive)
@@ -56,6 +71,15 @@ def _restore(scene: Scene, database: str, *args: str) -> None:
     except ClusterError as e:
         errors = [x.partition("ERROR:")[2].strip() for x in e.message.splitlines() if "ERROR" in x]
         scene.refused += [Refusal("pg_restore", x, "pg_restore") for x in errors[:3]]
+
+
+def by_schema(scene: Scene) -> None:
+    """Schema by schema is not the whole: the extension and what it keeps are in none of them."""
+    file = str(Path(scene.folder()) / "beside.json")
+    code, said = scene.pgtv("snapshot", "save", file)
+    assert code == 0, said
+    scene.remembered["snapshot"] = file
+    restored("-n", "public", "-n", '"Sales Dept"')(scene)
 
 
 def base_backup(scene: Scene) -> None:
@@ -88,9 +112,47 @@ def point_in_time(scene: Scene) -> None:
     scene.more_servers.append(copy)
     marker = scene.commit_marker()
     (point,) = scene.rows("SELECT pg_current_wal_lsn()::text")[0]
-    with scene.connect() as session:
-        session.execute(insert_marker("marker after").encode())
-        session.execute("SELECT pg_switch_wal()")
+    scene.sql(insert_marker("marker after"))
+    _recovered_to(scene, copy, archive, point)
+    names = [r[0] for r in scene.rows("SELECT name FROM public.tb_customer")]
+    assert marker in names, "the commit before the point is not there"
+    assert "marker after" not in names, "the commit after the point is there"
+
+
+def point_under_load(scene: Scene) -> None:
+    """Backup and point both fall into a load; at the point a refresh is half-way, and one is prepared."""
+    server = cast("Server", scene.server)
+    archive = _archive(server)
+    reader = scene.open()
+    with Load(scene, random.Random(7)) as load:  # noqa: S311
+        _acknowledged(load, 5)
+        copy = server.backup(DURABLE)
+        scene.more_servers.append(copy)
+        _acknowledged(load, 10)
+        with scene.connect() as session:
+            session.execute(PREPARED.encode())
+        # the refresh has emptied one TVIEW, and waits for a reader of the next
+        reader.execute('BEGIN; SELECT count(*) FROM "Sales Dept".tv_order')
+        scene.wait_behind(REFRESH.sql)
+        before = load.acknowledged()
+        (point,) = scene.rows("SELECT pg_current_wal_lsn()::text")[0]
+        reader.execute("ROLLBACK")
+        _acknowledged(load, len(before) + 5)
+    scene.settle()
+    after = set(scene.acknowledged) - set(before)
+    scene.acknowledged = before  # only these must be there
+    _recovered_to(scene, copy, archive, point)
+    names = {r[0] for r in scene.rows("SELECT name FROM public.tb_customer")}
+    assert len(names & after) < len(after), "commits after the point are there"
+
+
+def _acknowledged(load: Load, count: int) -> None:
+    until(lambda: len(load.acknowledged()) >= count, "the load does not go on")
+
+
+def _recovered_to(scene: Scene, copy: Server, archive: Path, point: str) -> None:
+    """The scene goes on at the copy, which has replayed the archive up to the point."""
+    scene.sql("SELECT pg_switch_wal()")
     scene.until_true("SELECT archived_count > 0 FROM pg_stat_archiver WHERE last_archived_wal >="
                      f" pg_walfile_name('{point}')")  # fmt: skip
     copy.configure(
@@ -103,9 +165,10 @@ def point_in_time(scene: Scene) -> None:
     copy.start()
     scene.server = copy
     scene.until_true("SELECT NOT pg_is_in_recovery()")
-    names = [r[0] for r in scene.rows("SELECT name FROM public.tb_customer")]
-    assert marker in names, "the commit before the point is not there"
-    assert "marker after" not in names, "the commit after the point is there"
+    until(
+        lambda: not any(f.check == "unlogged-reset" for f in scene.doctor().findings),
+        "no worker refilled the UNLOGGED TVIEWs",
+    )
 
 
 def renamed_back(scene: Scene) -> None:
@@ -121,6 +184,17 @@ MODE = Mode(
         Variant(
             "full", "A full dump: everything comes back registered and live", restored(),
             Sees(equal=True), nothing,
+        ),
+        Variant(
+            "jobs", "A directory dump and its restore by parallel jobs: everything comes back",
+            restored(form=("-Fd", "-j", "2"), phases=(("-j", "4"),)), Sees(equal=True), nothing,
+        ),
+        Variant(
+            "by-schema", "Dumped by schema (-n public …): the extension and registrations are missing",
+            by_schema,
+            Sees(errors=(("pg_restore", 'schema "tviews" does not exist'),),
+                 findings=("extension-missing",)),
+            attach,
         ),
         Variant(
             "schema-only", "A schema-only dump, base rows loaded afterwards: nothing is registered",
@@ -167,7 +241,14 @@ MODE = Mode(
         Variant(
             "point-in-time", "Recovered to a point between two commits", point_in_time,
             Sees(equal=True), nothing, (Can.BACKUP,),
-            Wish(DURABLE | {"archive_mode": "on", "archive_command": "/bin/true"}), own=True,
+            Wish(_ARCHIVED), own=True,
+        ),
+        Variant(
+            "point-in-load", "Recovered to a point in a load: a refresh half-way, one prepared",
+            point_under_load,
+            Sees(findings=("prepared-orphan:drill",), thresholds={"prepared-orphan.age_seconds": 0},
+                 equal=True),
+            None, (Can.BACKUP,), Wish(_ARCHIVED), own=True,
         ),
     ),
 )  # fmt: skip

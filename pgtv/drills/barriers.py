@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pgtv.drills.model import Break
 from pgtv.drills.scene import Scene, insert_marker
+from pgtv.drills.statements import Break
 
 LOCK = 20240613  # an advisory lock that only the barrier uses
 # always a change: a write that changes nothing reaches no TVIEW
@@ -21,8 +21,49 @@ _WAIT_IN_TRIGGER = Break(
     EXECUTE FUNCTION public.drill_wait()"""
 )
 _REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
-_SUSPENDED = Break("BEGIN; SELECT tviews.pg_tviews_suspend_triggers(); " + UPDATE)
+_SUSPENDED = Break("BEGIN; SELECT tviews.pg_tviews_suspend_triggers(); ")
 
+
+def marked(marker: str) -> str:
+    """The update, by which one can tell afterwards whether it was kept."""
+    return UPDATE.replace(" WHERE", f", email = '{marker}' WHERE")
+
+
+def is_marked(scene: Scene, marker: str) -> bool:
+    """Whether the write with the marker is there. Raises AssertionError where half of it is."""
+    ((base, tview),) = scene.rows(
+        f"SELECT EXISTS (SELECT FROM public.tb_customer WHERE '{marker}' IN (name, email)),"
+        f" EXISTS (SELECT FROM public.tv_customer WHERE '{marker}' IN (data->>'name', data->>'email'))"
+    )
+    assert base == tview, f"{marker} is in the {'base table' if base else 'TVIEW'} only"
+    return bool(base)
+
+
+def is_refreshed(scene: Scene, _: str) -> bool:
+    """Whether the rows are others than those before the refresh."""
+    return bool(scene.rows(_ROW_VERSIONS) != scene.remembered["row versions"])
+
+
+def is_merged(scene: Scene, _: str) -> bool:
+    """Whether any row that drifted has been brought."""
+    return scene.rows(
+        "SELECT EXISTS (SELECT FROM public.tb_customer b JOIN public.tv_customer v USING (pk_customer)"
+        " WHERE pk_customer < 30 AND v.data->>'name' = b.name)"
+    ) == [(True,)]
+
+
+def is_registered_again(scene: Scene, _: str) -> bool:
+    """Whether any trigger is back."""
+    return scene.rows(
+        "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'public.tb_customer'::regclass"
+        " AND NOT tgisinternal)"
+    ) == [(True,)]
+
+
+# a refresh writes all rows anew, by a transaction of its own
+_ROW_VERSIONS = (
+    "SELECT md5(string_agg(xmin::text, ' ' ORDER BY pk_customer)) FROM public.tv_customer"
+)
 
 Reach = Callable[[Scene, str], "int | None"]
 
@@ -32,7 +73,8 @@ class Point:
     """A place to crash. reach: brings a backend there and gives its process
     id, or None where none is left there.
 
-    prepared: a prepared transaction survives. keeps: what was acknowledged must be there afterwards.
+    prepared: a prepared transaction survives. keeps: what was written must be there afterwards; what
+    neither is prepared nor keeps must be gone. there: looks whether it is, by the marker or otherwise.
     cleanup: SQL that takes the barrier away. again: the command of pgtv that was interrupted, to be run
     once more. warned: the check by which doctor must warn before the crash.
     """
@@ -42,30 +84,31 @@ class Point:
     reach: Reach
     prepared: bool = False
     keeps: bool = False
+    there: Callable[[Scene, str], bool] = is_marked
     cleanup: str = ""
     again: tuple[str, ...] = ()
     warned: str | None = None
 
 
-def after_base_write(scene: Scene, _: str) -> int:
+def after_base_write(scene: Scene, marker: str) -> int:
     """The base row is written; the triggers of the extension have not run."""
     scene.break_(_WAIT_IN_TRIGGER)
     scene.open().execute(f"SELECT pg_advisory_lock({LOCK})".encode())
-    return scene.wait_behind(UPDATE)
+    return scene.wait_behind(marked(marker))
 
 
-def in_flush(scene: Scene, _: str) -> int:
+def in_flush(scene: Scene, marker: str) -> int:
     """The base row is written; the first TVIEW is being written."""
     scene.open().execute("BEGIN; SELECT 1 FROM public.tv_customer WHERE pk_customer = 5 FOR UPDATE")
-    return scene.wait_behind(UPDATE)
+    return scene.wait_behind(marked(marker))
 
 
-def mid_cascade(scene: Scene, _: str) -> int:
+def mid_cascade(scene: Scene, marker: str) -> int:
     """One TVIEW is written; those that embed it are not."""
     scene.open().execute(
         'BEGIN; SELECT 1 FROM "Sales Dept".tv_order WHERE fk_customer = 5 FOR UPDATE'
     )
-    return scene.wait_behind(UPDATE)
+    return scene.wait_behind(marked(marker))
 
 
 def before_commit(scene: Scene, marker: str) -> int:
@@ -75,29 +118,29 @@ def before_commit(scene: Scene, marker: str) -> int:
     return session.info.backend_pid
 
 
-def suspended(scene: Scene, _: str) -> int:
+def suspended(scene: Scene, marker: str) -> int:
     """Triggers are suspended in the open transaction: the TVIEWs are behind, and locked."""
     session = scene.open()
-    session.execute(_SUSPENDED.sql.encode())
+    session.execute((_SUSPENDED.sql + marked(marker)).encode())
     return session.info.backend_pid
 
 
-def before_prepare(scene: Scene, _: str) -> int:
+def before_prepare(scene: Scene, marker: str) -> int:
     """PREPARE TRANSACTION runs and flushes, and waits."""
     scene.open().execute(
         'BEGIN; SELECT 1 FROM "Sales Dept".tv_order WHERE fk_customer = 5 FOR UPDATE'
     )
     session = scene.open()
     pid = session.info.backend_pid
-    scene.run_beside(session, f"BEGIN; {UPDATE}; PREPARE TRANSACTION 'drill'")
+    scene.run_beside(session, f"BEGIN; {marked(marker)}; PREPARE TRANSACTION 'drill'")
     scene.until_true(f"SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = {pid}")
     return pid
 
 
-def after_prepare(scene: Scene, _: str) -> None:
+def after_prepare(scene: Scene, marker: str) -> None:
     """Prepared, on logged TVIEWs only; the session is gone."""
     with scene.connect() as session:
-        session.execute(f"BEGIN; {UPDATE}; PREPARE TRANSACTION 'drill'".encode())
+        session.execute(f"BEGIN; {marked(marker)}; PREPARE TRANSACTION 'drill'".encode())
 
 
 def after_prepare_unlogged(scene: Scene, marker: str) -> None:
@@ -123,6 +166,7 @@ def after_commit(scene: Scene, marker: str) -> None:
 
 def in_refresh(scene: Scene, _: str) -> int:
     """The extension's refresh has emptied one TVIEW and waits for the next one."""
+    scene.remembered["row versions"] = scene.rows(_ROW_VERSIONS)
     scene.open().execute('BEGIN; SELECT count(*) FROM "Sales Dept".tv_order')
     return scene.wait_behind(_REFRESH.sql)
 
@@ -169,9 +213,10 @@ POINTS = (
           after_prepare_unlogged, prepared=True, warned="prepared-unlogged"),
     Point("after-commit-prepared", "after COMMIT PREPARED was acknowledged", after_commit_prepared,
           keeps=True),
-    Point("in-refresh", "in the extension's refresh, one TVIEW emptied", in_refresh),
+    Point("in-refresh", "in the extension's refresh, one TVIEW emptied", in_refresh,
+          there=is_refreshed),
     Point("in-merge", "in pgtv refresh --apply, rows of a batch written", in_merge,
-          again=("refresh", "--apply")),
+          there=is_merged, again=("refresh", "--apply")),
     Point("in-repair", "in pgtv repair --apply, a registration being renewed", in_repair,
-          again=("repair", "--apply")),
+          there=is_registered_again, again=("repair", "--apply")),
 )  # fmt: skip

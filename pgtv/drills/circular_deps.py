@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import nothing
 
 _WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"
@@ -19,6 +19,14 @@ SELECT tviews.pg_tviews_create('public.tv_b', $$
 CLOSING = Break("""
 SELECT tviews.pg_tviews_create_or_replace('public.tv_a', $$
   SELECT b.pk_b AS pk_a, jsonb_build_object('b', b.data) AS data FROM public.tv_b b $$)
+""")
+NEW_A = Break("""
+SELECT tviews.pg_tviews_create('public.tv_a', $$
+  SELECT b.pk_b AS pk_a, jsonb_build_object('b', b.data) AS data FROM public.tv_b b $$);
+""")
+NEW_B = Break("""
+SELECT tviews.pg_tviews_create('public.tv_b', $$
+  SELECT a.pk_a AS pk_b, jsonb_build_object('a', a.data) AS data FROM public.tv_a a $$);
 """)
 OPEN_ORDERS = """CREATE OR REPLACE VIEW public.v_open_order AS
 SELECT o.pk_order, o.fk_customer, o.placed_at FROM "Sales Dept".tb_order o
@@ -41,16 +49,35 @@ WHERE entity = 'customer'
 """)
 
 
+def _named_offline(scene: Scene, definitions: str) -> None:
+    """pgtv lint names the way round, from a file that nobody has run."""
+    file = Path(scene.folder()) / "definitions.sql"
+    file.write_text(definitions, encoding="utf-8")
+    code, said = scene.pgtv("lint", str(file), connected=False)
+    assert "tv_a -> tv_b -> tv_a" in said, f"pgtv lint does not name the cycle: {said}"
+    assert code == 2, f"pgtv lint exited {code}"
+
+
+def created(scene: Scene) -> None:
+    """Whichever of two comes first reads what is not there yet: the server never says cycle."""
+    _named_offline(scene, NEW_A.sql + NEW_B.sql)
+    for one in (NEW_A, NEW_B):
+        scene.try_(one.sql, role=None)
+
+
+def create_cut(scene: Scene) -> None:
+    """The read that pgtv names as the cut is left out; then both can be created."""
+    scene.paste(*(statement.strip() for statement in _pieces(TWO.sql)))
+
+
+def _pieces(sql: str) -> list[str]:
+    return [f"{piece};" for piece in sql.split(";") if piece.strip()]
+
+
 def replaced(scene: Scene) -> None:
     """The extension refuses; pgtv names the way round from the files, before anybody runs them."""
     scene.break_(TWO)
-    with tempfile.TemporaryDirectory(prefix="pgtv-") as folder:
-        file = Path(folder) / "definitions.sql"
-        # offline, the last definition of a name counts
-        file.write_text(f"{TWO.sql}{CLOSING.sql};\n", encoding="utf-8")
-        code, said = scene.pgtv("lint", str(file), connected=False)
-    assert "tv_a -> tv_b -> tv_a" in said, f"pgtv lint does not name the cycle: {said}"
-    assert code == 2, f"pgtv lint exited {code}"
+    _named_offline(scene, f"{TWO.sql}{CLOSING.sql};\n")  # the last definition of a name counts
     scene.try_(CLOSING.sql, role=None)
 
 
@@ -91,6 +118,10 @@ def derive_plan(scene: Scene) -> None:
 MODE = Mode(
     5, "circular-deps", "Circular dependencies", "extension-failures/test-circular-deps",
     (
+        Variant(
+            "create-refused", "Two new TVIEWs read each other: neither can be created",
+            created, Sees(errors=(("42P01", "tv_a"), ("42P01", "tv_b")), equal=True), create_cut,
+        ),
         Variant(
             "replace-refused", "A replaced definition would close a cycle: refused, nothing changes",
             replaced, Sees(errors=(("42P17", "cycle: a, b"),), equal=True), nothing,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.crash_recovery import HEALTH
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import LOCK_TIMEOUT, Scene
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import nothing
 
 _UPDATE = "UPDATE public.tb_customer SET name = 'open' WHERE pk_customer = 5"
+_LINE = '"Sales Dept".tv_order_line'
 _NOW = {
     "lock-wait.warning_seconds": 0.0, "idle-in-transaction.seconds": 0.0,
     "long-transaction.seconds": 0.0,
@@ -14,6 +17,11 @@ _NOW = {
 DROP = Break("SELECT tviews.pg_tviews_drop('public.tv_customer', true, true)")
 DROP_LEAF = Break("SELECT tviews.pg_tviews_drop('public.tv_basket')")
 REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+REPLACE = Break(
+    """SELECT tviews.pg_tviews_create_or_replace('public.tv_category', $$
+    SELECT c.pk_category, c.id, jsonb_build_object('id', c.id, 'called', c.name) AS data
+    FROM public.tb_category c $$)"""
+)
 
 
 def drop_waits(scene: Scene) -> None:
@@ -93,6 +101,16 @@ def helper_replaced(scene: Scene) -> None:
     )
 
 
+def upstream_replaced(scene: Scene) -> None:
+    """Direct readers are brought, their readers are not, and the extension's health check says OK."""
+    scene.commit_marker()
+    answer = scene.sql(REPLACE.sql)
+    assert "replaced" in answer, f"the extension says {answer.strip()!r}"
+    assert scene.rows(HEALTH.sql) == [(0,)], (
+        "the health check sees it by now: say so in the documents"
+    )
+
+
 MODE = Mode(
     12, "concurrent-ddl", "Concurrent DDL", "operational/test-concurrent-ddl",
     (
@@ -128,6 +146,11 @@ MODE = Mode(
             "helper-view-replaced", "A plain view in between is replaced: silent drift",
             helper_replaced,
             Sees(findings=("changed-since:public.tv_basket", "drift:public.tv_basket"), verify=True),
+        ),
+        Variant(
+            "upstream-replaced", "A TVIEW is replaced; those two steps away keep old rows: silent drift",
+            upstream_replaced,
+            Sees(findings=(f"upstream-replaced:{_LINE}", f"drift:{_LINE}"), verify=True),
         ),
     ),
 )  # fmt: skip

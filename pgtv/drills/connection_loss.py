@@ -76,19 +76,20 @@ def keepalive(scene: Scene) -> None:
     scene.steps.append(
         "wait for tcp_keepalives_* and tcp_user_timeout, or SELECT pg_terminate_backend(pid);"
     )
-    scene.until_true(f"SELECT NOT EXISTS ({_DISTANT})", 60)
+    scene.until_true(f"SELECT NOT EXISTS ({_DISTANT})", 120)
 
 
 _DISTANT = "SELECT true FROM pg_stat_activity WHERE application_name = 'distant client'"
 
-# Some seconds until the session of a silent peer ends. Keepalives alone, two hours by default, do it
+# Half a minute until the session of a silent peer ends: doctor has to see it first, also on a machine
+# that does much beside. Keepalives alone, two hours by default, do it
 # only where nothing is unacknowledged: a last answer that never arrived is retried for 15 minutes,
 # unless tcp_user_timeout says otherwise.
 _KEEPALIVES = {
-    "tcp_keepalives_idle": "6",
-    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_idle": "20",
+    "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "2",
-    "tcp_user_timeout": "10s",
+    "tcp_user_timeout": "30s",
 }
 
 MODE = Mode(

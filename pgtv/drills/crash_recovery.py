@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from pgtv.cluster.provider import Wish
 from pgtv.cluster.verbs import Can, until
 from pgtv.drills import barriers
 from pgtv.drills.barriers import Reach
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene, insert_marker
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import nothing, restarted
+
+if TYPE_CHECKING:
+    import psycopg
 
 # An acknowledged commit must be with the kernel at least: SIGKILL takes what is in the server's memory.
 DURABLE = {"synchronous_commit": "on"}
 NO_WORKER = Break(
     "pg_tviews.auto_rebuild_databases"
 )  # the setting that names whose TVIEWs it refills
-_HEALTH = Break(
+HEALTH = Break(
     "SELECT count(*) FROM tviews.pg_tviews_health_check()"
     " WHERE status <> 'OK' AND component <> 'jsonb_delta'"
+)
+WORKER_WAITS = Break(
+    "SELECT count(*) > 0 FROM pg_stat_activity"
+    " WHERE backend_type = 'pg_tviews rebuild' AND wait_event_type = 'Lock'"
 )
 _LOG_KILLED = r"was terminated by signal 9"
 
@@ -34,10 +43,16 @@ def backend_at(reach: Reach) -> Callable[[Scene], None]:
         other = scene.open()
         scene.server.kill_backend(pid)
         scene.settle()
-        until(lambda: not scene.try_("SELECT 1", other, None), "nobody was thrown out")
-        scene.server.wait_ready()
+        until_restarted(scene, other)
 
     return inject
+
+
+def until_restarted(scene: Scene, other: psycopg.Connection[Any]) -> None:
+    """Wait for the end of a crash; other: a session of before. Who has lost a backend may log in
+    again before the server has noticed, and throws everybody out."""
+    until(lambda: not scene.try_("SELECT 1", other, None), "nobody was thrown out")
+    scene.server.wait_ready()
 
 
 def server_at(reach: Reach) -> Callable[[Scene], None]:
@@ -79,9 +94,23 @@ def trio(scene: Scene) -> None:
     scene.sql("UPDATE public.tb_product SET price = price + 1 WHERE pk_product = 1")
     scene.sql("COMMIT PREPARED 'drill'")
     scene.acknowledged.append(marker)
-    complaints = scene.rows(_HEALTH.sql)[0][0]
+    complaints = scene.rows(HEALTH.sql)[0][0]
     assert complaints == 0, "the extension's health check sees it by now: say so in the documents"
     assert "public.tv_search" in scene.differing(), "no rows were lost"
+
+
+def refill_waits(scene: Scene) -> None:
+    """What is prepared wrote no row of the UNLOGGED TVIEW, only of a table that it reads."""
+    scene.commit_marker()
+    with scene.connect() as session:
+        session.execute(
+            "BEGIN; INSERT INTO public.tb_category (name) VALUES ('prepared');"
+            " PREPARE TRANSACTION 'drill'"
+        )
+    scene.server.kill()
+    scene.server.start()
+    scene.until_true(WORKER_WAITS.sql)
+    scene.try_("UPDATE public.tb_product SET name = name || '.' WHERE pk_product = 1")
 
 
 def kill_and_start(scene: Scene) -> None:
@@ -132,6 +161,16 @@ MODE = Mode(
             "unlogged-reset", "A crash empties an UNLOGGED TVIEW and no worker refills it",
             kill_and_start, Sees(findings=("unlogged-reset:public.tv_search",)), None, _KILL,
             Wish(DURABLE | {NO_WORKER.sql: ""}), own=True,
+        ),
+        Variant(
+            "refill-waits", "The refill of an UNLOGGED TVIEW waits for what is prepared, and so do writers",
+            refill_waits,
+            Sees(
+                errors=(("55P03", "lock timeout"),),
+                findings=("unlogged-reset:public.tv_search", "prepared-orphan:drill"),
+                thresholds={"prepared-orphan.age_seconds": 0},
+            ),
+            None, _KILL, Wish(DURABLE), own=True,
         ),
         Variant(
             "unlogged-prepared-crash", "UNLOGGED TVIEW, PREPARE, crash, COMMIT PREPARED: silent drift",

@@ -16,6 +16,7 @@ import psycopg
 
 from pgtv.cluster.provider import Provider, Wish
 from pgtv.cluster.verbs import until
+from pgtv.drills import contents
 from pgtv.drills.barriers import POINTS, Point
 from pgtv.drills.crash_recovery import DURABLE
 from pgtv.drills.load import Load
@@ -26,21 +27,16 @@ from pgtv.errors import PgtvError, UsageError
 RANDOM = "random"  # the point of a kill at any moment of a load
 KILLS = ("backend", "server")
 VERIFY_EVERY = 20  # crashes after which pgtv's own verification looks too
-_COLUMNS = """
-SELECT format('%I.%I', r.schema, r.name), r.view::text,
-       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
-         WHERE a.attrelid = r.view AND a.attnum > 0 AND NOT a.attisdropped)
-FROM tviews.registry r ORDER BY 1
-"""
 
 
 @dataclass(frozen=True)
 class Crash:
     """One crash. statement: what ran in the backend that was killed, or in those of the server.
 
-    lsn: of the WAL just before. outcome: `rolled back`, `kept` (what was acknowledged or prepared),
-    `recovered` (both, under a load), `drift cured` (an UNLOGGED TVIEW after COMMIT PREPARED, of which
-    doctor had warned), or `failed: …`, what was wrong.
+    lsn: of the WAL just before. outcome, as it was looked for afterwards: `rolled back` or `kept`, as
+    the point demands; `recovered` (under a load: what was acknowledged is kept, the rest is either);
+    `drift cured` (kept, and an UNLOGGED TVIEW after COMMIT PREPARED, of which doctor had warned); or
+    `failed: …`, what was wrong.
     """
 
     number: int
@@ -80,7 +76,7 @@ def _crash(scene: Scene, number: int, choice: tuple[Point | None, str, int]) -> 
     crashed = _Crashed("", "")
     try:
         crashed = _one(scene, point, kill, seed)
-        outcome = _after(scene, point, number, commit=seed % 2 == 1)
+        outcome = _after(scene, point, number, seed)
     except (PgtvError, psycopg.Error, AssertionError) as e:
         outcome = f"failed: {e}"
     return Crash(
@@ -124,7 +120,7 @@ def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> _Crashed:
 
 
 def _named(scene: Scene, point: Point, kill: str, seed: int) -> _Crashed:
-    pid = point.reach(scene, f"marker {seed}")
+    pid = point.reach(scene, _marker(seed))
     if point.warned and not any(f.check == point.warned for f in scene.doctor().findings):
         raise AssertionError(f"doctor did not say {point.warned} before the crash")
     (lsn, statement), *_ = scene.rows(
@@ -162,16 +158,30 @@ def _random(scene: Scene, kill: str, seed: int) -> _Crashed:
     return _Crashed(row[0] if row else "", statement)
 
 
-def _after(scene: Scene, point: Point | None, number: int, *, commit: bool) -> str:
-    """Finish what the crash left, compare; gives the outcome. commit: what was prepared, or not."""
+def _marker(seed: int) -> str:
+    """What the write at a named point is found by."""
+    return f"marker {seed}"
+
+
+def _after(scene: Scene, point: Point | None, number: int, seed: int) -> str:
+    """Finish what the crash left, compare; gives the outcome."""
+    commit = seed % 2 == 1  # what was prepared, or roll it back
     prepared = [r[0] for r in scene.rows("SELECT gid FROM pg_prepared_xacts ORDER BY 1")]
     if point is not None and point.prepared and not prepared:
         return "failed: the prepared transaction is gone"
     _refilled(scene)
+    if point is not None and point.prepared and point.there(scene, _marker(seed)):
+        return "failed: what was only prepared is seen"
     for gid in prepared:
         with scene.connect() as session:
             word = "COMMIT" if commit or gid != "drill" else "ROLLBACK"
             session.execute(f"{word} PREPARED '{gid}'".encode())
+    outcome = "recovered"
+    if point is not None:
+        # before anything is begun again, which would write it after all
+        outcome = "kept" if point.there(scene, _marker(seed)) else "rolled back"
+        if (outcome == "kept") != (point.keeps or (point.prepared and commit)):
+            return f"failed: it was {outcome}"
     if point is not None and point.cleanup:
         scene.sql(point.cleanup)
     if point is not None and point.again:
@@ -179,13 +189,9 @@ def _after(scene: Scene, point: Point | None, number: int, *, commit: bool) -> s
         if code != 0:
             return f"failed: pgtv {point.again[0]} after the crash exited {code}: {said[-200:]}"
     different = compare(scene)
-    outcome = "kept" if prepared and commit else "rolled back"
-    if point is None:
-        outcome = "recovered"
-    elif point.keeps:
-        outcome = "kept"
     if different and point is not None and point.warned and commit:
-        scene.pgtv("refresh", *different, "--apply")
+        again = ("refresh", *different, "--apply")
+        scene.pgtv(*again, *_receipt(scene, again))
         different, outcome = compare(scene), "drift cured"
     if different:
         return f"failed: rows differ: {different}"
@@ -197,7 +203,9 @@ def _after(scene: Scene, point: Point | None, number: int, *, commit: bool) -> s
 
 
 def _receipt(scene: Scene, args: tuple[str, ...]) -> list[str]:
-    return ["--receipt", f"{scene.folder()}/receipt.json"] if args[0] == "repair" else []
+    return (
+        ["--receipt", f"{scene.folder()}/receipt.json"] if args[0] in ("repair", "refresh") else []
+    )
 
 
 def _refilled(scene: Scene) -> None:
@@ -210,20 +218,10 @@ def _refilled(scene: Scene) -> None:
 
 def compare(scene: Scene) -> dict[str, int]:
     """TVIEW -> rows that differ, by plain SQL that shares nothing with pgtv's verification."""
-    found = {}
     with scene.connect() as connection:
-        connection.execute("SET search_path = pg_catalog, pg_temp; SET TimeZone = 'UTC'")
-        for table, view, columns in connection.execute(_COLUMNS).fetchall():
-            query = (
-                f"SELECT count(*) FROM ((SELECT ROW({columns})::text FROM {table} EXCEPT ALL"
-                f" SELECT ROW({columns})::text FROM {view}) UNION ALL"
-                f" (SELECT ROW({columns})::text FROM {view} EXCEPT ALL"
-                f" SELECT ROW({columns})::text FROM {table})) x"
-            )
-            row = connection.execute(query.encode()).fetchone()
-            if row and row[0]:
-                found[table] = int(row[0])
-    return found
+        contents.same_texts(connection)
+        found = {t.table: contents.differing(connection, t) for t in contents.tables(connection)}
+    return {table: n for table, n in found.items() if n}
 
 
 def missing(scene: Scene) -> int:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgtv.cluster.place import place
 from pgtv.cluster.provider import Absent
-from pgtv.drills.model import Break, Mode, Outcome, Refusal, Sees, State, Variant
+from pgtv.drills import readers
+from pgtv.drills.model import Mode, Outcome, Sees, State, Variant
 from pgtv.drills.stage import Stage
-from pgtv.errors import ClusterError, PgtvError
+from pgtv.drills.statements import Break, Refusal
+from pgtv.errors import PgtvError
 
 if TYPE_CHECKING:
     from pgtv.drills.scene import Scene
@@ -33,6 +39,7 @@ class _Run:
         self.major = 0
         self.scene: Scene | None = None
         self.phase = "prepare"
+        self.readers: str | None = None
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -48,7 +55,7 @@ class _Run:
             **self.done, rows_lost=self.rows_lost, seconds=self.seconds, findings=self.findings,
             errors=tuple(_told(r) for r in self.scene.refused[:8]) if self.scene else (),
             steps=tuple(_placeless(s) for s in self.scene.steps) if self.scene else (), why=why,
-            kept=kept,
+            kept=kept, readers=self.readers, commit=None,
         )  # fmt: skip
 
 
@@ -58,13 +65,12 @@ def _told(refusal: Refusal) -> Refusal:
 
 def _placeless(text: str) -> str:
     """Without the folders of this run: a report is read elsewhere, and compared with the next."""
-    return re.sub(r"/tmp/pgtv-\w+/?", "", text)  # noqa: S108
+    places = {re.escape(p) for p in (place(), tempfile.gettempdir())}
+    return re.sub(rf"(?:{'|'.join(places)})(?:/pgtv-\w+)+/?", "", text)
 
 
 def run(stage: Stage, mode: Mode, variant: Variant) -> Outcome:
     """Run one drill. Never raises but for an interrupt: whatever fails is in the outcome."""
-    import psycopg
-
     now = _Run(mode, variant, stage.provider.name)
     if why := stage.provider.missing(variant.needs):
         return now.outcome(State.SKIPPED, why)
@@ -77,22 +83,37 @@ def run(stage: Stage, mode: Mode, variant: Variant) -> Outcome:
             now.scene, now.major = scene, scene.server.major
             if why := _not_here(variant, scene, now.major):
                 return now.outcome(State.SKIPPED, why)
-            scene.begin()
-            now.seconds["prepare"] = round(time.monotonic() - started, 3)
             try:
+                scene.begin()
+                scene.read_before = readers.note(scene)
+                now.seconds["prepare"] = round(time.monotonic() - started, 3)
                 why = _act(now, scene)
-            except (PgtvError, psycopg.Error, AssertionError) as e:
-                why = f"{now.phase}: {str(e).strip() or type(e).__name__}"
-            except Exception as e:  # a defect of a drill fails that drill and no other
-                why = f"{now.phase}: {type(e).__name__}: {e}"
+            except Absent:
+                raise
+            except Exception as e:  # a drill that fails, or has a defect, ends no other
+                why = _failed(now.phase, e)
             if why and stage.keep:
-                scene.server.keep = True
-                kept = scene.server.place
+                scene.keep = scene.server.keep = True
+                kept = scene.server.kept_as(scene.name)
+            now.phase = "clean-up"
     except Absent as e:
         return now.outcome(State.SKIPPED, e.message)
-    except (ClusterError, psycopg.Error) as e:
-        why = f"{now.phase}: {str(e).strip()}"
+    except Exception as e:
+        why = why or _failed(now.phase, e)
     return now.outcome(State.FAILED if why else State.PASSED, why, kept)
+
+
+def _failed(phase: str, error: Exception) -> str:
+    """What it says; the name too of what is no error of a server or of a command."""
+    import psycopg
+
+    said = " ".join(str(error).split())
+    if isinstance(error, subprocess.TimeoutExpired):
+        program = error.cmd if isinstance(error.cmd, str) else error.cmd[0]
+        return f"{phase}: {Path(program).name} did not end in {error.timeout:.0f} s"
+    if isinstance(error, (PgtvError, psycopg.Error, AssertionError)):
+        return f"{phase}: {said or type(error).__name__}"
+    return f"{phase}: {type(error).__name__}: {said}"
 
 
 def _not_here(variant: Variant, scene: Scene, major: int) -> str | None:
@@ -113,6 +134,8 @@ def _act(now: _Run, scene: Scene) -> str | None:
     with now.timed("detect"):
         now.findings, missing = _detect(scene, variant.sees)
     now.done["detected"] = not missing
+    now.phase = "read"
+    now.readers = readers.read(scene, scene.reader)
     with now.timed("recover"):
         if variant.recover:
             variant.recover(scene)

@@ -90,6 +90,10 @@ class Load:
             threading.Thread(target=w.run, args=(self.stop,), daemon=True) for w in self.workers
         ]
 
+    def acknowledged(self) -> list[str]:
+        """Markers that some session was told are committed, up to now."""
+        return [m for w in self.workers for m in w.acknowledged]
+
     def __enter__(self) -> Load:
         for thread in self.threads:
             thread.start()
@@ -99,4 +103,4 @@ class Load:
         self.stop.set()
         for thread in self.threads:
             thread.join(60)
-        self.scene.acknowledged += [m for w in self.workers for m in w.acknowledged]
+        self.scene.acknowledged += self.acknowledged()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import repair, then_write
 
 _WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pgtv.cluster.provider import Wish
 from pgtv.cluster.verbs import Can
+from pgtv.drills.statements import Break, Refusal
 from pgtv.errors import Exit
 
 if TYPE_CHECKING:
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 SCHEMA = "pgtv.drill/1"
 ANY_SERVER = Wish()
 PHASES = ("prepare", "inject", "detect", "recover", "verify")
-
-
-@dataclass(frozen=True)
-class Break:
-    """How a drill breaks a database, in the words of the release that it runs on, as SQL for psql."""
-
-    sql: str
 
 
 @dataclass(frozen=True)
@@ -85,21 +79,14 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A statement that the server refused, or a session that it ended."""
-
-    sqlstate: str
-    message: str
-    statement: str
-
-
-@dataclass(frozen=True)
 class Outcome:
     """How one variant ended.
 
     rows_lost: rows committed before or during the drill that are gone, and rows of TVIEWs that still
     differ. seconds: by phase. steps: what was done to recover, as typed. why: what was missing, or why
-    it was skipped.
+    it was skipped. kept: where what a failed drill left can be looked at. readers: what a reader of the
+    TVIEWs got before the recovery; None where that was not measured. commit: of pgtv's source, where it
+    is another than the report's, which was then put together of several.
     """
 
     mode: str
@@ -119,6 +106,8 @@ class Outcome:
     steps: tuple[str, ...] = ()
     why: str | None = None
     kept: str | None = None
+    readers: str | None = None
+    commit: str | None = None
 
     @property
     def name(self) -> str:

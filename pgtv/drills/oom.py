@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from pgtv.cluster.provider import Wish
 from pgtv.cluster.verbs import Can, until
-from pgtv.drills.crash_recovery import DURABLE
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.crash_recovery import DURABLE, until_restarted
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import nothing
 
 _ALL = "UPDATE public.tb_customer SET name = name || '.' WHERE pk_customer BETWEEN {} AND {}"
@@ -103,8 +104,9 @@ def backend_memory(scene: Scene) -> None:
 
 def extension_memory(scene: Scene) -> None:
     """The extension asks for memory while it refreshes, and aborts: the server restarts."""
+    other = scene.open()
     _bounded(scene, _MANY)
-    scene.server.wait_ready()
+    until_restarted(scene, other)
 
 
 def killed_for_memory(scene: Scene) -> None:
@@ -114,8 +116,7 @@ def killed_for_memory(scene: Scene) -> None:
     session = scene.open()
     session.execute(f"BEGIN; {_ALL.format(1, 20)}".encode())
     scene.try_(_SORT.format("4GB", 4_000_000), session, None)
-    until(lambda: not scene.try_("SELECT 1", other, None), "nobody was thrown out")
-    scene.server.wait_ready()
+    until_restarted(scene, other)
 
 
 MODE = Mode(

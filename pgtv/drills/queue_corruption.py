@@ -1,18 +1,25 @@
 """Mode 7: refreshes that are queued and never done, done twice, or held by nobody.
 
 The queue itself belongs to a backend and is empty between its statements, so these are the forms in
-which it goes wrong today: prepared transactions that nobody resolves, commits while suspended, and
-triggers that queue too much or for the wrong table.
+which it goes wrong today: prepared transactions that nobody resolves, commits while suspended,
+triggers that queue too much or for the wrong table, changes that no listener was told of, an audit log
+that nobody clears, and the table in which early plans kept a queue.
 """
 
 from __future__ import annotations
 
+from pgtv.cluster.provider import Wish
+from pgtv.cluster.verbs import Can
 from pgtv.drills import barriers
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene, insert_marker
-from pgtv.drills.steps import then_write
+from pgtv.drills.statements import Break
+from pgtv.drills.steps import prepares, then_write
 
 _WRITE = "UPDATE public.tb_customer SET name = 'waits' WHERE pk_customer = 5"
+_GROWTH = "audit-log-growth"
+_AUDIT_ROWS = 1000
+_MUCH = {f"{_GROWTH}.rows": float(_AUDIT_ROWS)}
 _OLD = {"prepared-orphan.age_seconds": 0.0, "prepared-blocks.wait_seconds": 0.0}
 SUSPENDED = Break(
     "BEGIN; SELECT tviews.pg_tviews_suspend_triggers(); "
@@ -31,6 +38,21 @@ FOREIGN = Break(
     CREATE TRIGGER pull AFTER TRUNCATE ON public.lever FOR EACH STATEMENT
     EXECUTE FUNCTION tviews.pg_tview_truncate_trigger('customer')"""
 )
+PUBLISH = Break("SET pg_tviews.publish_changes = 'types'; ")
+LISTEN = Break("LISTEN tviews_changes")
+GAPS = Break("SELECT tviews.pg_tviews_feed_gaps()")
+RESET = Break("SELECT tviews.pg_tviews_stats_reset()")
+_NOTIFY_PAGES = 64  # the least that a server takes
+FILL = f"SELECT pg_notify('drill', g || repeat('x', 7900)) FROM generate_series(1, {_NOTIFY_PAGES - 3}) g"
+_AUDIT_LOG = Break("tviews.pg_tview_audit_log").sql
+AUDITED = Break(f"SET pg_tviews.audit_enabled = on; {_WRITE}")
+# as if written over a year, for which no drill can wait
+_A_YEAR = (
+    f"INSERT INTO {_AUDIT_LOG} (operation, entity, performed_at) SELECT operation, entity,"
+    f" now() - g * interval '8 hours' - interval '91 days' FROM {_AUDIT_LOG},"
+    f" generate_series(1, {_AUDIT_ROWS}) g; ANALYZE {_AUDIT_LOG}"
+)
+EARLY_QUEUE = Break("public.pg_tview_pending_refreshes").sql
 DIRECT = Break("UPDATE public.tv_order SET fk_customer = 9")
 
 
@@ -83,6 +105,74 @@ def through_the_base(scene: Scene) -> None:
     scene.paste('UPDATE "Sales Dept".tb_order SET fk_customer = 9 WHERE pk_order < 9;')
 
 
+def not_published(scene: Scene) -> None:
+    """A listener stays in a transaction; the queue of NOTIFY fills; a write commits unannounced."""
+    listener = scene.open()
+    listener.execute(LISTEN.sql.encode())
+    listener.execute("BEGIN; SELECT 1")
+    scene.remembered["listener"] = listener.info.backend_pid
+    with scene.connect() as session:
+        session.execute(FILL.encode())
+        session.execute(PUBLISH.sql.encode())
+        session.execute(_WRITE.encode())
+    assert scene.rows(GAPS.sql) == [(1,)], "the extension did not count the change as unpublished"
+
+
+def listen_anew(scene: Scene) -> None:
+    """The session that holds the queue ends; whoever listens reads everything anew."""
+    scene.paste(f"SELECT pg_terminate_backend({scene.remembered['listener']});")
+    scene.settle()
+    with scene.connect() as listener:
+        listener.execute(LISTEN.sql.encode())
+        # a session that is told to end may take a moment
+        scene.until_true("SELECT pg_notification_queue_usage() < 0.1")
+        scene.sql(PUBLISH.sql + _WRITE.replace("waits", "told"))
+        told = [n.payload for n in listener.notifies(timeout=10, stop_after=1)]
+    assert told, "the listener is told of nothing"
+    scene.break_(RESET)
+    assert scene.rows(GAPS.sql) == [(1,)], "the counter starts over: say so in the documents"
+    quiet = scene.doctor(thresholds={"feed-gap.gaps": 1.0}).findings
+    assert "feed-gap" not in [f.check for f in quiet], "gaps that are dealt with are still told"
+
+
+def audited(scene: Scene) -> None:
+    """A write is logged for each TVIEW that it reaches, and nobody clears the log."""
+    scene.break_(AUDITED)
+    scene.remembered["logged"] = scene.rows(f"SELECT count(*) FROM {_AUDIT_LOG}")[0][0]
+    assert scene.remembered["logged"], "nothing was logged"
+    scene.sql(_A_YEAR)
+
+
+def clear_log(scene: Scene) -> None:
+    """As doctor prints it: what is old goes, the rest stays."""
+    scene.paste_cures(dict(_MUCH))
+    assert not [f for f in scene.doctor(thresholds=dict(_MUCH)).findings if f.check == _GROWTH]
+    left = scene.rows(f"SELECT count(*) FROM {_AUDIT_LOG}")[0][0]
+    assert left == scene.remembered["logged"], "what was not old is gone"
+
+
+def early_queue(scene: Scene) -> None:
+    """An early plan's table promises a refresh that no release does; the row stays as it was."""
+    scene.sql(
+        f"CREATE TABLE {EARLY_QUEUE} (gid text, refresh_queue jsonb, prepared_at timestamptz);"
+        f'INSERT INTO {EARLY_QUEUE} SELECT \'gone\', \'[{{"entity": "customer", "pk": 5}}]\','
+        " now() - interval '3 days' FROM generate_series(1, 2);"
+        f"SET session_replication_role = replica; {_WRITE}"
+    )
+    code, said = scene.pgtv("2pc", "list")
+    assert code == 1, f"pgtv 2pc list exited {code}"
+    for word in (EARLY_QUEUE.partition(".")[2], "2 orphans, 2 duplicates"):
+        assert word in said, f"pgtv 2pc list does not say {word!r}: {said}"
+
+
+def refresh_and_drop(scene: Scene) -> None:
+    """What its rows promised is done by comparing; then the table has no use."""
+    scene.do("refresh", "--apply")
+    scene.paste(f"DROP TABLE {EARLY_QUEUE};")
+    said = scene.do("2pc", "list")
+    assert EARLY_QUEUE.partition(".")[2] not in said, said
+
+
 MODE = Mode(
     7, "queue-corruption", "Queue corruption", "extension-failures/test-queue-corruption",
     (
@@ -91,23 +181,27 @@ MODE = Mode(
             orphaned,
             Sees(errors=(("55P03", "lock timeout"),), findings=("prepared-orphan:drill",),
                  thresholds=_OLD),
+            skip=prepares,
         ),
         Variant(
             "prepared-gid-quoted", "Its gid holds quotes, a semicolon and a backslash",
             orphaned_quoted,
             Sees(errors=(("55P03", "lock timeout"),),
                  findings=("prepared-orphan:it's; DROP \\ 'x'",), thresholds=_OLD),
+            skip=prepares,
         ),
         Variant(
             "prepared-commit", "Its coordinator had decided to commit",
             decided_to_commit,
             Sees(findings=("prepared-unlogged:drill",), thresholds=_OLD, equal=True), commit,
+            skip=prepares,
         ),
         Variant(
             "prepared-suspended", "Prepared while triggers were suspended: readers wait too",
             prepared_while_suspended,
             Sees(errors=(("55P03", "lock timeout"),), findings=("prepared-blocks:drill",),
                  thresholds=_OLD),
+            skip=prepares,
         ),
         Variant(
             "committed-while-suspended", "An implicit commit while suspended: silent drift",
@@ -125,6 +219,21 @@ MODE = Mode(
         Variant(
             "foreign", "A table that no TVIEW reads carries the extension's trigger",
             then_write(FOREIGN, _WRITE), Sees(findings=("trigger-orphaned",)),
+        ),
+        Variant(
+            "feed-gap", "The queue of NOTIFY is full: changes are committed and listeners not told",
+            not_published,
+            Sees(findings=("feed-gap:(database)", "notify-queue:(server)"), equal=True), listen_anew,
+            (Can.CONTROL,), Wish({"max_notify_queue_pages": str(_NOTIFY_PAGES)}), own=True,
+            majors=(17, 18), lasts=("feed-gap",),
+        ),
+        Variant(
+            "audit-growth", "The audit log grows and nobody clears it",
+            audited, Sees(findings=(_GROWTH,), thresholds=_MUCH, equal=True), clear_log,
+        ),
+        Variant(
+            "early-queue", "An early plan's queue of refreshes holds orphans and duplicates",
+            early_queue, Sees(findings=("drift:public.tv_customer",), verify=True), refresh_and_drop,
         ),
     ),
 )  # fmt: skip

@@ -146,7 +146,7 @@ MODE = Mode(
         Variant(
             "subscriber", "A subscription writes a base table: silent drift", subscriber,
             Sees(findings=("subscription-writes", "drift:public.tv_customer"), verify=True),
-            end_subscription, (Can.CONTROL,), own=True,
+            end_subscription, (Can.SUBSCRIBE,), own=True,
         ),
     ),
 )  # fmt: skip

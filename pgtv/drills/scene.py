@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import Dialect
 from pgtv.cluster.verbs import Verbs
-from pgtv.drills.model import Break, Refusal
 from pgtv.drills.sessions import Sessions
+from pgtv.drills.statements import Break, Refusal
 from pgtv.errors import ClusterError
 from pgtv.finding import Finding, Severity
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot
     from pgtv.checks.examine import Examination
+    from pgtv.drills.contents import Table
     from pgtv.session import Target
 
 APP = "drill_app"  # an ordinary role that writes base tables and owns nothing
@@ -52,13 +53,20 @@ _KEYS = (
 
 @dataclass
 class Scene(Sessions):
-    """A database of a throwaway server. `server` and `name` change when a drill moves on to others."""
+    """A database of a throwaway server. `server` and `name` change when a drill moves on to others.
+
+    keep: leave the database to be looked at. reader: the role that reads TVIEWs, by default the one
+    that drills run as. read_before: what it would have read before anything was broken.
+    """
 
     steps: list[str] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     more_servers: list[Verbs] = field(default_factory=list)
     more_databases: list[str] = field(default_factory=list)
     remembered: dict[str, Any] = field(default_factory=dict)
+    keep: bool = False
+    reader: str | None = None
+    read_before: dict[Table, str] = field(default_factory=dict)
     _keys: set[tuple[Any, ...]] = field(default_factory=set)
     _log_from: int = 0
     _was: frozenset[str] = frozenset()
@@ -144,9 +152,9 @@ class Scene(Sessions):
         self, *, verify: bool = False, thresholds: dict[str, float] | None = None
     ) -> Examination:
         """What `pgtv doctor` examines; thresholds by `check.name`."""
+        from pgtv.checks.contents import findings
         from pgtv.checks.examine import examine
         from pgtv.checks.registry import all_checks
-        from pgtv.rows.doctor import findings
 
         settings: dict[str, dict[str, float]] = {}
         for key, value in (thresholds or {}).items():
@@ -183,7 +191,7 @@ class Scene(Sessions):
         """A command of pgtv as documented. Raises ClusterError when it exits otherwise than `ok`."""
         self.steps.append(f"pgtv {' '.join(args)}")
         more: list[str] = []
-        if args[0] in ("repair", "upgrade", "triggers", "2pc") and "--apply" in args:
+        if args[0] in ("repair", "refresh", "upgrade", "triggers", "2pc") and "--apply" in args:
             # else it would be written to the caller's directory
             more = ["--receipt", str(Path(self.folder()) / "receipt.json")]
         code, said = self.pgtv(*args, *more)

@@ -11,8 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pgtv.cluster.verbs import Verbs, until
-from pgtv.drills.model import Refusal
+from pgtv.cluster.verbs import UNTIL, Verbs, until
+from pgtv.drills.statements import Refusal
 from pgtv.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Sessions:
 
             return int(until(backend, f"pgtv {args[0]} never waited for a lock"))
 
-    def until_true(self, query: str, timeout: float = 30) -> None:
+    def until_true(self, query: str, timeout: float = UNTIL) -> None:
         """Poll `query` (from the database postgres) until it gives true."""
         with self.server.connect() as connection:
             until(
@@ -128,7 +128,7 @@ class Sessions:
 
     def folder(self) -> str:
         """A new folder of this machine, removed at the end."""
-        self._folders.append(tempfile.mkdtemp(prefix="pgtv-"))
+        self._folders.append(tempfile.mkdtemp(prefix="pgtv-", dir=self.server.scratch))
         return self._folders[-1]
 
     def settle(self) -> None:

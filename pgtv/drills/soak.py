@@ -15,9 +15,9 @@ from pgtv.drills import circular_deps, metadata_corruption, triggers
 from pgtv.drills.crash_recovery import DURABLE
 from pgtv.drills.crashes import compare, missing
 from pgtv.drills.load import Load
-from pgtv.drills.model import Break
 from pgtv.drills.scene import Scene
 from pgtv.drills.stage import Stage
+from pgtv.drills.statements import Break
 from pgtv.errors import PgtvError
 
 LOADED = 2.0  # seconds of load before and after a fault

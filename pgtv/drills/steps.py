@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pgtv.drills.model import Break
 from pgtv.drills.scene import APP, Scene
+from pgtv.drills.statements import Break
 
 
 def then_write(how: Break, *writes: str) -> Callable[[Scene], None]:
@@ -18,6 +18,13 @@ def then_write(how: Break, *writes: str) -> Callable[[Scene], None]:
             scene.try_(write, role=APP)
 
     return inject
+
+
+def prepares(scene: Scene) -> str | None:
+    """Why the server takes no prepared transactions, or None."""
+    if scene.rows("SHOW max_prepared_transactions") == [("0",)]:
+        return "the server takes no prepared transactions: max_prepared_transactions = 0"
+    return None
 
 
 def repair(scene: Scene) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from pgtv import __version__
 from pgtv.catalog.schema import document_schema
 from pgtv.drills.crashes import Crash
-from pgtv.drills.model import SCHEMA, Outcome, Refusal, Report, State
+from pgtv.drills.model import SCHEMA, Outcome, Report, State
+from pgtv.drills.statements import Refusal
 from pgtv.errors import UsageError
 
 
@@ -39,6 +40,28 @@ def commit() -> str | None:
     return asked.stdout.strip() or None
 
 
+def merged(reports: Iterable[Report]) -> Report:
+    """One report of several. Where the same drill ran on the same kind of server again, the later counts;
+    one that was skipped did not run."""
+    by_age = sorted(reports, key=lambda r: datetime.fromisoformat(r.at))
+    newest = by_age[-1]
+    kept: dict[tuple[str, str, int], Outcome] = {}
+    for report in by_age:
+        for o in report.outcomes:
+            if o.state is State.SKIPPED and any(
+                # without a major no server was made for it
+                (k.name, k.provider) == (o.name, o.provider) and o.major in (k.major, 0)
+                for k in kept.values()
+                if k.state is not State.SKIPPED
+            ):
+                continue
+            commit = o.commit or report.commit
+            kept[o.name, o.provider, o.major] = dataclasses.replace(
+                o, commit=commit if commit != newest.commit else None
+            )
+    return dataclasses.replace(newest, outcomes=tuple(kept.values()))
+
+
 def dumps(report: Report) -> str:
     return json.dumps(dataclasses.asdict(report), ensure_ascii=False, indent=1) + "\n"
 
@@ -54,7 +77,7 @@ def load(path: Path) -> Report:
         return Report(outcomes=outcomes, **raw)
     except OSError as e:
         raise UsageError(f"cannot read {path}: {e.strerror or e}") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UsageError(f"{path} is no report of drills", hint) from None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pgtv.drills.model import Break, Mode, Sees, Variant
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import repair, then_write
 
 _BASE = "public.tb_customer"

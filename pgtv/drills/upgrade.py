@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pgtv.cluster import binaries
 from pgtv.cluster.provider import Absent, Wish
 from pgtv.cluster.verbs import Can
-from pgtv.drills.model import Break, Mode, Refusal, Sees, Variant
+from pgtv.drills import early
+from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
+from pgtv.drills.statements import Break, Refusal
 from pgtv.errors import ClusterError
+from pgtv.lifecycle.upgrade import program
+from pgtv.lifecycle.upgrade.target import checksums
 
 if TYPE_CHECKING:
     from pgtv.cluster.server import Server
 
 _WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"
 OLDER = "0.1.0-beta.33"
-OLD_MAJOR, NEW_MAJOR = 17, 18
 LIBRARY = Break("pg_tviews").sql
 
 
@@ -66,50 +70,58 @@ def preload(scene: Scene) -> None:
     scene.server.restart()
 
 
-def major_fails(scene: Scene) -> None:
-    """pg_upgrade --check says compatible, and the upgrade dies; the old cluster is whole."""
-    scene.commit_marker()
-    old = cast("Server", scene.server)
-    _upgraded(old, "--check")
-    try:
-        _upgraded(old)
-    except ClusterError as e:
-        scene.refused.append(Refusal("pg_upgrade", e.message, "pg_upgrade"))
-    else:
-        raise AssertionError("pg_upgrade works by now: say so in the documents")
-    old.start()
+def major_fails(to: int, *, checked: bool = True) -> Callable[[Scene], None]:
+    """pg_upgrade dies; the old cluster is whole. checked: --check says compatible before."""
+
+    def inject(scene: Scene) -> None:
+        scene.commit_marker()
+        old = cast("Server", scene.server)
+        if checked:
+            _upgraded(old, to, "--check")
+        try:
+            _upgraded(old, to)
+        except ClusterError as e:
+            scene.refused.append(Refusal("pg_upgrade", e.message, "pg_upgrade"))
+        else:
+            raise AssertionError("pg_upgrade works by now: say so in the documents")
+        old.start()
+
+    return inject
 
 
-def detach_and_attach(scene: Scene) -> None:
+def detach_and_attach(to: int) -> Callable[[Scene], None]:
     """Registrations saved, extension away, pg_upgrade, extension and registrations back."""
-    file = str(Path(scene.folder()) / "shop.json")
-    old = cast("Server", scene.server)
-    scene.do("upgrade", "detach", "--snapshot", file, "--apply")
-    old.drop_database(scene.template)  # it has the extension too, and is not what is rehearsed
-    scene.steps.append(f"pg_upgrade to PostgreSQL {NEW_MAJOR}")
-    scene.server = _upgraded(old)
-    scene.more_servers.append(scene.server)
-    scene.server.start()
-    scene.do("upgrade", "attach", "--from", file, "--apply")
-    scene.sql("VACUUM ANALYZE")
+
+    def recover(scene: Scene) -> None:
+        file = str(Path(scene.folder()) / "shop.json")
+        old = cast("Server", scene.server)
+        scene.do("upgrade", "detach", "--snapshot", file, "--apply")
+        old.drop_database(scene.template)  # it has the extension too, and is not what is rehearsed
+        scene.steps.append(f"pg_upgrade to PostgreSQL {to}")
+        scene.server = _upgraded(old, to)
+        scene.more_servers.append(scene.server)
+        scene.server.start()
+        scene.do("upgrade", "attach", "--from", file, "--apply")
+        scene.sql("VACUUM ANALYZE")
+
+    return recover
 
 
-def _upgraded(old: Server, *options: str) -> Server:
-    """A server of the new major made by pg_upgrade from `old`, which is stopped for it."""
+def _upgraded(old: Server, to: int, *options: str) -> Server:
+    """A server of major `to` made by pg_upgrade from `old`, which is stopped for it."""
     from pgtv.cluster.server import Server as Made
 
-    found = binaries.real(NEW_MAJOR)
+    found = binaries.real(to)
     if found is None:
-        raise Absent(f"no PostgreSQL {NEW_MAJOR} with the extension is here")
+        raise Absent(f"no PostgreSQL {to} with the extension is here")
     new = Made(found, {"shared_preload_libraries": LIBRARY})
     try:
-        # checksums are on by default from 18 on; both clusters must agree
-        new.init("--no-data-checksums")
+        new.init(*checksums(False, to))
         old.stop()
         new.program(
             "pg_upgrade", "-b", str(old.binaries / "bin"), "-B", str(found / "bin"),
             "-d", str(old.data), "-D", str(new.data), "-s", str(new.root), "-U", "postgres",
-            "--no-sync", *options,
+            "--no-sync", *program.OPTIONS, *options,
         )  # fmt: skip
     except ClusterError as e:
         # pg_upgrade itself says little: the reason is in the log of the restore that it ran
@@ -146,9 +158,22 @@ MODE = Mode(
         ),
         Variant(
             "major", "pg_upgrade fails half-way although --check said that it would not",
-            major_fails,
-            Sees(errors=(("pg_upgrade", "does not exist"),), equal=True), detach_and_attach,
-            (Can.CONTROL, Can.OTHER_BINARIES), Wish(major=OLD_MAJOR), own=True,
+            major_fails(18),
+            Sees(errors=(("pg_upgrade", "does not exist"),), equal=True), detach_and_attach(18),
+            (Can.CONTROL, Can.OTHER_BINARIES), Wish(major=17), own=True,
+        ),
+        Variant(
+            "early-release", "From an early release on 15 to the current one on 16",
+            major_fails(16, checked=False),
+            Sees(errors=(("pg_upgrade", "could not find function"),), equal=True), detach_and_attach(16),
+            (Can.CONTROL, Can.OTHER_BINARIES), Wish(major=early.MAJOR, release=early.RELEASE), own=True,
+            majors=(early.MAJOR,),
+        ),
+        Variant(
+            "major-16", "The same from 16 to 17",
+            major_fails(17),
+            Sees(errors=(("pg_upgrade", "does not exist"),), equal=True), detach_and_attach(17),
+            (Can.CONTROL, Can.OTHER_BINARIES), Wish(major=16), own=True,
         ),
     ),
 )  # fmt: skip

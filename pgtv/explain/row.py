@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgtv.errors import Exit, UsageError
-from pgtv.reports.layout import printable
+from pgtv.rows.document import difference_document
 from pgtv.rows.keyed import Keyed, look_up
 from pgtv.rows.paths import ABSENT, PathDiff
-from pgtv.rows.result import Difference, Fault
+from pgtv.rows.result import Fault
 from pgtv.rows.upstream import Node, Source, key_text
 from pgtv.session import Target
+from pgtv.shown import printable
 
 SCHEMA = "pgtv.row/1"
 _SHOWN = 5  # base rows of one relation that are listed
@@ -32,14 +33,11 @@ def explain_row(target: Target, text: str, *, base_rows: bool = True) -> Keyed:
     """Look `TVIEW:KEY` up. Raises UsageError, NotPossible, QueryError and ConnectError."""
     from pgtv.catalog.collect import collect
     from pgtv.graph.select import resolve
-    from pgtv.session import connect
+    from pgtv.session import connected
 
     name, key = parted(text)
-    connection = connect(target)
-    try:
+    with connected(target) as connection:
         snapshot = collect(connection)
-    finally:
-        connection.close()
     return look_up(target, snapshot, resolve(snapshot, name), key, base_rows=base_rows)
 
 
@@ -191,18 +189,6 @@ def _node(node: Node) -> dict[str, Any]:
             for source, keys in node.base
         ],
         "upstream": [_node(n) for n in node.upstream],
-    }
-
-
-def difference_document(d: Difference) -> dict[str, Any]:
-    """One differing row as plain JSON types."""
-    return {
-        "kind": d.kind,
-        "key": list(d.key),
-        "fault": str(d.fault),
-        "inherited_from": list(d.inherited_from),
-        "places": d.places,
-        "paths": [{"path": p.path, "definition": p.expected, "table": p.found} for p in d.paths],
     }
 
 

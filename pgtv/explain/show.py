@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from pgtv.explain.texts import Explanation
-from pgtv.reports.layout import one_line
+from pgtv.shown import one_line
 
 SCHEMA = "pgtv.explain/1"
 

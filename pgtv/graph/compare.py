@@ -32,7 +32,7 @@ def differences(snapshot: Snapshot, read: Definitions | None = None) -> Iterator
     read: the snapshot's definitions, where the caller has them already.
     """
     read = read or Definitions(snapshot)
-    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
+    folded = snapshot.table_of_view
     for tview in snapshot.tviews:
         direct = direct_reads(snapshot, tview.view_oid)
         if not direct:

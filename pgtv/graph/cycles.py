@@ -103,7 +103,7 @@ def _stuck(reads: Mapping[N, Collection[N]]) -> set[N]:
 def reads_with_loops(snapshot: Snapshot, graph: Edges) -> dict[int, frozenset[int]]:
     """`graph.reads` with the TVIEWs that read their own table, which Edges leaves out."""
     reads = dict(graph.reads)
-    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
+    folded = snapshot.table_of_view
     loops = {r.relation for r in snapshot.reads if r.relation == folded.get(r.reader)}
     loops |= {t.table_oid for t in snapshot.tviews if t.table_oid in planned_relations(t)}
     for oid in loops:

@@ -87,15 +87,19 @@ def _add_node(graph: Graph, snapshot: Snapshot, relation: Relation) -> None:
 
 
 def _add_edge(graph: Graph, snapshot: Snapshot, edge: Edge) -> None:
-    for end in (edge.read, edge.reader):
+    # up to beta.19 a TVIEW embeds another through that one's backing view
+    read = edge.read
+    if isinstance(read, int):
+        read = snapshot.table_of_view.get(read, read)
+    for end in (read, edge.reader):
         if end not in graph:
             if isinstance(end, str):
                 graph.add_node(end, kind="function", name=end, rows=None)
             else:
                 graph.add_node(end, kind="table", name=snapshot.name_of(end), rows=None)
-    if not graph.has_edge(edge.read, edge.reader):
-        graph.add_edge(edge.read, edge.reader, kind="reads", sources=set(), columns={})
-    data = graph.edges[edge.read, edge.reader]
+    if not graph.has_edge(read, edge.reader):
+        graph.add_edge(read, edge.reader, kind="reads", sources=set(), columns={})
+    data = graph.edges[read, edge.reader]
     data["sources"].add(edge.source)
     for column, uses in edge.columns:
         data["columns"].setdefault(column, set()).update(uses)
@@ -112,7 +116,7 @@ def _from_definitions(snapshot: Snapshot) -> list[Edge]:
 
 
 def _from_depend(snapshot: Snapshot) -> list[Edge]:
-    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
+    folded = snapshot.table_of_view
     signatures = {f.oid: f.signature for f in snapshot.functions}
     found = []
     for read in snapshot.reads:

@@ -71,7 +71,7 @@ def _walk(next_of: dict[int, frozenset[int]], oids: Iterable[int]) -> list[int]:
 
 def edges(snapshot: Snapshot) -> Edges:
     """The direct edges between relations of the snapshot."""
-    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
+    folded = snapshot.table_of_view
     pairs: set[tuple[int, int]] = set()
     for read in snapshot.reads:
         if read.relation is not None:

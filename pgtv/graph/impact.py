@@ -156,7 +156,7 @@ def target(snapshot: Snapshot, text: str) -> tuple[Relation, str | None]:
     A relation goes before a column of the same spelling. Raises UsageError, naming near misses.
     """
     parts = identifiers(text)
-    folded = {t.view_oid: t.table_oid for t in snapshot.tviews}
+    folded = snapshot.table_of_view
     found = _named(snapshot, parts)
     column = None
     if not found and len(parts) > 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.graph.cycles import Cycle
 from pgtv.graph.impact import Reached
+from pgtv.shown import one_line, plural
 
 if TYPE_CHECKING:
     from pgtv.graph.dag import Graph
@@ -36,7 +37,7 @@ def tree(graph: Graph) -> str:
             continue
         if lines:
             lines.append(("", ""))
-        lines.append((str(graph.nodes[top]["name"]), _what(graph, top)))
+        lines.append((one_line(graph.nodes[top]["name"]), _what(graph, top)))
         lines += _branches(graph, top, "", shown, (top,))
     width = max((display_width(a) for a, _ in lines), default=0)
     return "".join(f"{a}{' ' * (width - display_width(a))}  {b}".rstrip() + "\n" for a, b in lines)
@@ -53,7 +54,7 @@ def _branches(
     for i, read in enumerate(reads):
         last = i == len(reads) - 1 and not len(partitions) > 3
         stem = indent + ("└─ " if last else "├─ ")
-        name, kind = graph.nodes[read]["name"], graph.edges[read, node]["kind"]
+        name, kind = one_line(graph.nodes[read]["name"]), graph.edges[read, node]["kind"]
         text = f"{stem}{kind} {name}"
         if graph.nodes[read]["kind"] == "partition":
             text = f"{stem}{name}"
@@ -113,6 +114,7 @@ def table(graph: Graph) -> str:
 
 def columns(lines: Sequence[tuple[str, ...]], right: Collection[int] = ()) -> str:
     """Aligned columns, the first line a heading; `right` are set flush right."""
+    lines = [tuple(one_line(cell) for cell in line) for line in lines]
     widths = [max(display_width(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ""
     for line in lines:
@@ -182,8 +184,10 @@ def mermaid(graph: Graph) -> str:
 
 
 def _mermaid_text(name: str) -> str:
-    """Mermaid takes entity codes in labels; quotes, brackets and # would end or start something."""
-    return "".join(f"#{ord(c)};" if c in '"#<>&`[]{}()|;' else c for c in name)
+    """Mermaid takes entity codes in labels; quotes, brackets, #, %% and ends of lines would end or
+    start something."""
+    plain = (c.isprintable() and c not in '"#<>&`[]{}()|;%' for c in name)
+    return "".join(c if keep else f"#{ord(c)};" for c, keep in zip(name, plain, strict=True))
 
 
 def order(tviews: list[Tview], levels: dict[int, int]) -> str:
@@ -199,21 +203,24 @@ def cycles(found: list[Cycle], snapshot: Snapshot) -> str:
 
     blocks = []
     for cycle in found:
-        lines = [f"Circular dependency detected: {describe(cycle, snapshot)}"]
+        path = describe(cycle, snapshot)
+        lines = [one_line(f"Circular dependency detected: {path}")]
         full = describe(cycle, snapshot, helpers=True)
-        if full != describe(cycle, snapshot):
-            lines.append(f"  by way of  {full}")
+        if full != path:
+            lines.append(f"  by way of  {one_line(full)}")
         others = [o for o in cycle.members if o not in cycle.path]
         if others:
             names = short_names(snapshot, cycle.members)
-            lines.append(f"  also in it {', '.join(names[o] for o in others)}")
+            lines.append(f"  also in it {one_line(', '.join(names[o] for o in others))}")
         for i, (reader, read) in enumerate(cycle.cut):
             proof = (
                 "" if i else " (smallest)" if cycle.exact else " (approximate: there may be fewer)"
             )
             lines.append(
-                f"  {'' if i else 'cut':10} {snapshot.name_of(reader)} must not read "
-                f"{snapshot.name_of(read)}{proof}"
+                f"  {'' if i else 'cut':10} "
+                + one_line(
+                    f"{snapshot.name_of(reader)} must not read {snapshot.name_of(read)}{proof}"
+                )
             )
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
@@ -255,9 +262,11 @@ def impact(found: list[Reached], snapshot: Snapshot, target: str) -> str:
             )
         )
     known = [r.per_row for r in found if r.per_row is not None]
-    total = f", about {sum(known):,} rows a changed row" if known else ""
-    count = f"{len(found)} TVIEW{'' if len(found) == 1 else 's'}"
-    return columns(lines, right=(1, 2)) + f"\n{target} reaches {count}{total}.\n"
+    rows = sum(known)
+    total = f", about {rows:,} row{'' if rows == 1 else 's'} a changed row" if known else ""
+    return (
+        columns(lines, right=(1, 2)) + f"\n{target} reaches {plural(len(found), 'TVIEW')}{total}.\n"
+    )
 
 
 def impact_json(found: list[Reached], snapshot: Snapshot, target: str) -> str:

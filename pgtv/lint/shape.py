@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgtv.catalog.dialects.base import OPTIONS
 from pgtv.definitions.reads import Reads
-from pgtv.lint.facts import Definition, Facts
+from pgtv.lint.facts import Definition
 from pgtv.lint.found import Add, Found
 
 _POLICIES = ("error", "full_refresh", "warn")
@@ -76,7 +76,7 @@ def relations(found: Found, definition: Definition, reads: Reads, add: Add) -> N
             if name not in found.named:
                 full = f"{schema}.{name}" if schema else name
                 add("unknown-relation", f"{definition.name} reads {full}, which no file defines",
-                    location, _near(name, facts, found))  # fmt: skip
+                    location, _near(name, definition, found))  # fmt: skip
         elif table is not None and table.kind == "matview" and not declared(definition):
             add("materialized-view",
                 f"{definition.name} reads the materialized view {name}: REFRESH fires no trigger",
@@ -91,9 +91,11 @@ def relations(found: Found, definition: Definition, reads: Reads, add: Add) -> N
             "column", reads.unknown[relation, column])  # fmt: skip
 
 
-def _near(name: str, facts: Facts, found: Found) -> str:
+def _near(name: str, definition: Definition, found: Found) -> str:
+    """Names like it that it may have meant; not the TVIEW's own, which would be a cycle."""
     import difflib
 
-    names = [n for _, n in facts.tables] + list(found.latest)
+    names = [n for _, n in found.facts.tables]
+    names += [n for n, one in found.latest.items() if one is not definition]
     close = difflib.get_close_matches(name, names, 2)
     return f"near: {', '.join(close)}" if close else ""

@@ -13,7 +13,7 @@ from pgtv.definitions.reads import Relation as Name
 from pgtv.graph.edges import Edges, edges
 from pgtv.graph.impact import Reached, impact
 from pgtv.graph.lineage import Lineage, lineages
-from pgtv.lifecycle.dump_contents import shown
+from pgtv.lifecycle.restore.dump_contents import shown
 
 NEW = -1  # the OID of what the files make
 

@@ -16,7 +16,7 @@ from pgtv.catalog.dialects.base import DEFAULT_OPTIONS
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.finding import Severity
 from pgtv.graph.edges import edges
-from pgtv.lifecycle.dump_contents import shown
+from pgtv.lifecycle.restore.dump_contents import shown
 from pgtv.migration.cures import refresh
 from pgtv.migration.model import Stage, Statement, What
 from pgtv.migration.rules import RULES

@@ -8,13 +8,16 @@ settled by the next run, from what the server remembers of the transaction id.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pgtv import kept
+from pgtv.errors import NotPossible
 from pgtv.repairs.ending import ENDED
 from pgtv.repairs.twophase import Transaction
+from pgtv.session import snapshot_transaction
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,9 +36,9 @@ WHERE n.nspname = 'pgtv' AND c.relname = 'dead_letter' AND c.relkind = 'r'
 """
 
 _HERE = """
-    system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
-AND database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
-                     WHERE d.datname = pg_catalog.current_database())
+SELECT c.system_identifier::text, d.oid::int8
+FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
+WHERE d.datname = pg_catalog.current_database()
 """
 
 _BEGIN = """
@@ -48,30 +51,24 @@ WHERE d.datname = pg_catalog.current_database()
 RETURNING id
 """
 
-# The record that a run which died left of the very same transaction.
-_AGAIN = f"""
-UPDATE pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now(), ended_by = CURRENT_USER
-WHERE id = (SELECT l.id FROM pgtv.dead_letter l
-             WHERE {_HERE} AND l.gid = %(gid)s AND l.detail->>'xid' = %(xid)s
-               AND l.outcome = ANY (%(under_way)s::text[]) LIMIT 1)
-RETURNING id
+_AGAIN = """
+UPDATE ONLY pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now(),
+       ended_by = CURRENT_USER
+WHERE id = %(id)s RETURNING id
 """
 
-_SETTLE = "UPDATE pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now() WHERE id = %(id)s"
+_SETTLE = (
+    "UPDATE ONLY pgtv.dead_letter SET outcome = %(outcome)s, ended_at = pg_catalog.now()"
+    " WHERE id = %(id)s"
+)
+_PREPARED = "SELECT p.gid, p.transaction::text FROM pg_catalog.pg_prepared_xacts p"
 
-_OPEN = f"""
-SELECT l.id, l.detail->>'xid' FROM pgtv.dead_letter l
-WHERE {_HERE} AND l.outcome = ANY (%(under_way)s::text[])
-  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_prepared_xacts p
-                   WHERE p.gid = l.gid AND p.transaction::text = l.detail->>'xid')
-"""
-
-_LIST = f"""
-SELECT l.gid, l.owner::text AS owner, l.database_name::text AS database, l.outcome,
-       l.prepared_at::text AS prepared_at, l.ended_at::text AS ended_at,
-       l.ended_by::text AS ended_by, l.tviews, l.detail
-FROM pgtv.dead_letter l WHERE {_HERE} ORDER BY l.ended_at DESC, l.id DESC LIMIT %(limit)s
-"""
+_TABLE = "dead_letter"
+_COLUMNS = {
+    "id": "int8", "gid": "text", "owner": "text", "database_name": "text", "prepared_at": "text",
+    "ended_at": "text", "ended_by": "text", "outcome": "text", "tviews": "text[]",
+    "detail": "jsonb", "system_identifier": "text", "database_oid": "oid",
+}  # fmt: skip
 
 # How a transaction ended, from its 32-bit id: the epoch follows from the newest id.
 _STATUS = """
@@ -107,36 +104,66 @@ def why_not(connection: psycopg.Connection[Any]) -> str | None:
     row = connection.execute(_STANDS).fetchone()
     if row is None:
         return "there is no table pgtv.dead_letter (pgtv init shows how to make it)"
-    return None if row == (True, True) else "this role may not write pgtv.dead_letter"
+    if row != (True, True):
+        return "this role may not write pgtv.dead_letter"
+    try:
+        kept.check(connection)
+    except NotPossible as e:
+        return e.message
+    return None
 
 
 def begin(connection: psycopg.Connection[Any], one: Transaction, action: str) -> int:
-    """Record that a transaction is about to be ended; gives the record's id. Raises psycopg.Error."""
-    values = {
-        "xid": one.xid, "under_way": list(UNDER_WAY.values()),
+    """Record that a transaction is about to be ended; gives the record's id.
+
+    Raises psycopg.Error, and NotPossible where the table is no longer what `why_not` saw.
+    """
+    values: dict[str, Any] = {
         "gid": one.gid, "owner": one.owner, "at": one.prepared_at, "tviews": list(one.tviews),
         "outcome": UNDER_WAY[action], "detail": json.dumps(asdict(one), ensure_ascii=False),
     }  # fmt: skip
     with _writing(connection):
-        row = connection.execute(_AGAIN.encode(), values).fetchone()
-        row = row or connection.execute(_BEGIN, values).fetchone()
+        # the record that a run which died left of the very same transaction
+        again = (r["id"] for r in _open(connection) if (r["gid"], _xid(r)) == (one.gid, one.xid))
+        values["id"] = next(again, None)
+        statement = _BEGIN if values["id"] is None else _AGAIN
+        row = connection.execute(statement, values).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def settle(connection: psycopg.Connection[Any], record: int, outcome: str) -> None:
-    """Write down how it ended. Raises psycopg.Error."""
+    """Write down how it ended. Raises as `begin`."""
     with _writing(connection):
         connection.execute(_SETTLE, {"id": record, "outcome": outcome})
 
 
 def settle_open(connection: psycopg.Connection[Any]) -> int:
-    """Settle the records that a run left open when it died; gives their number. Raises psycopg.Error."""
-    under_way = {"under_way": list(UNDER_WAY.values())}
-    left = connection.execute(_OPEN.encode(), under_way).fetchall()
-    for record, xid in left:
-        settle(connection, record, ENDED.get(how_ended(connection, xid) or "", GONE))
+    """Settle the records that a run left open when it died; gives their number. Raises as `begin`."""
+    with connection.transaction():
+        prepared = set(connection.execute(_PREPARED).fetchall())
+        left = [r for r in _open(connection) if (r["gid"], _xid(r)) not in prepared]
+    for record in left:
+        how = how_ended(connection, _xid(record)) if _xid(record) else None
+        settle(connection, record["id"], ENDED.get(how or "", GONE))
     return len(left)
+
+
+def _open(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """Records of transactions that were about to be ended."""
+    return [r for r in _records(connection) if r["outcome"] in UNDER_WAY.values()]
+
+
+def _xid(record: dict[str, Any]) -> str:
+    detail = record["detail"]
+    return str(detail.get("xid") or "") if isinstance(detail, dict) else ""
+
+
+def _records(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """All of this server and database, in the transaction that is open. Raises psycopg.Error."""
+    here = connection.execute(_HERE).fetchone()
+    rows = kept.read(connection, kept.SCHEMA, _TABLE, _COLUMNS)
+    return [r for r in rows if (r["system_identifier"], r["database_oid"]) == here]
 
 
 def how_ended(connection: psycopg.Connection[Any], xid: str) -> str | None:
@@ -147,14 +174,21 @@ def how_ended(connection: psycopg.Connection[Any], xid: str) -> str | None:
 
 def listed(connection: psycopg.Connection[Any], limit: int) -> list[DeadLetter]:
     """The newest records of this database; none where the table is not there or may not be read."""
-    from psycopg.rows import dict_row
-
     row = connection.execute(_STANDS).fetchone()
     if row is None or not row[0]:
         return []
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows: Iterable[dict[str, Any]] = cursor.execute(_LIST.encode(), {"limit": limit}).fetchall()
-    return [DeadLetter(**{**r, "tviews": tuple(r["tviews"] or ())}) for r in rows]
+    with snapshot_transaction(connection):
+        rows = _records(connection)
+    # a table that somebody else made may lack any of them
+    rows = [r for r in rows if None not in (r["gid"], r["outcome"], r["ended_at"], r["ended_by"])]
+    rows.sort(key=lambda r: (r["ended_at"], r["id"]), reverse=True)
+    return [
+        DeadLetter(
+            r["gid"], r["owner"], r["database_name"], r["outcome"], r["prepared_at"], r["ended_at"],
+            r["ended_by"], tuple(r["tviews"] or ()), r["detail"],
+        )
+        for r in rows[:limit]
+    ]  # fmt: skip
 
 
 @contextmanager
@@ -162,4 +196,5 @@ def _writing(connection: psycopg.Connection[Any]) -> Iterator[None]:
     """A transaction that writes also where the database was made read-only for an emergency."""
     with connection.transaction():
         connection.execute("SET TRANSACTION READ WRITE")
+        kept.lock(connection, kept.CHANGES, _TABLE)
         yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from pgtv.catalog.dialects import registering
 from pgtv.errors import UsageError
-from pgtv.repairs.sources import Registration, Source, query_of
+from pgtv.repairs.registered import Registration, Source, query_of
 
 
 def from_sql(path: str, text: str) -> Source:

@@ -6,11 +6,12 @@ after registrations and triggers are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import Dialect
+from pgtv.checks.bringing import statements as bringing
 from pgtv.checks.examine import Examination
 from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding, Severity
@@ -41,6 +42,7 @@ def build(
     graph = edges(snapshot)
     # of TVIEWs, and of those that a cure registers first
     tables = {r.qualified: r.oid for r in snapshot.relations if r.kind == "r"}
+    labels = bringing(snapshot, dialect)
     steps: list[Step] = []
     left: list[Left] = []
     refreshed: dict[str, set[str]] = {}
@@ -52,7 +54,7 @@ def build(
         if why:
             left.append(Left(finding.id, why))
             continue
-        statements, refreshes = _split(finding, dialect, tables)
+        statements, refreshes = _split(finding, labels)
         for table in refreshes:
             refreshed.setdefault(table, set()).add(finding.id)
         if statements and (not phases or phase in phases):
@@ -121,16 +123,14 @@ def _why_not(finding: Finding, dialect: Dialect, named: tuple[str, ...]) -> str 
     return None
 
 
-def _split(
-    finding: Finding, dialect: Dialect, tables: Iterable[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(statements without refreshes and guards, tables to refresh)."""
+def _split(finding: Finding, labels: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(statements without refreshes and guards, tables to refresh). labels: of what refreshes which."""
     assert finding.remedy
-    labels = {dialect.refresh(name): name for name in tables}
     statements = tuple(
         s for s in finding.remedy.sql if s not in labels and not s.startswith(_GUARD)
     )
-    return statements, tuple(labels[s] for s in finding.remedy.sql if s in labels)
+    wanted = (*finding.remedy.sql, finding.remedy.command or "")
+    return statements, tuple(labels[s] for s in wanted if s in labels)
 
 
 def _step(finding: Finding, phase: str, statements: tuple[str, ...], *, whole: bool) -> Step:
@@ -143,7 +143,9 @@ def _step(finding: Finding, phase: str, statements: tuple[str, ...], *, whole: b
         statements=statements,
         cures=(finding.id,),
         role=remedy.role,
-        locks=tuple(x for x in remedy.locks if not x.endswith("(the refresh)")),
+        locks=tuple(
+            x for x in remedy.locks if not x.endswith(("(the refresh)", "(the comparison)"))
+        ),
         # only statements can be run again; words are for people
         undo=(remedy.undo,) if remedy.undo and remedy.undo.rstrip().endswith(";") else None,
         note=remedy.note if whole else None,

@@ -33,7 +33,7 @@ def hold(names: Mapping[tuple[str, str], Sequence[str]]) -> str:
         "    trigger_name, enabled, system_identifier, database_oid)\n"
         "SELECT l.id, x.entity, t.tgrelid, x.relation, t.oid, t.tgname, t.tgenabled,\n"
         "       l.system_identifier, l.database_oid\n"
-        f"FROM pgtv.lease l CROSS JOIN (VALUES\n    {rows}\n"
+        f"FROM ONLY pgtv.lease l CROSS JOIN (VALUES\n    {rows}\n"
         ") AS x(entity, relation, names)\n"
         "JOIN pg_catalog.pg_trigger t\n"
         "  ON t.tgrelid = x.relation::pg_catalog.regclass AND t.tgname = ANY (x.names)\n"
@@ -43,7 +43,7 @@ def hold(names: Mapping[tuple[str, str], Sequence[str]]) -> str:
 
 def extend(lease: Lease, seconds: float, reason: str) -> tuple[str, str]:
     """The statement that gives a lease a new end, and the one that takes it back."""
-    update = "UPDATE pgtv.lease SET until = {}, reason = {}\nWHERE id = {};"
+    update = "UPDATE ONLY pgtv.lease SET until = {}, reason = {}\nWHERE id = {};"
     return (
         update.format(f"pg_catalog.now() + {interval(seconds)}", literal(reason), lease.id),
         update.format(literal(lease.until), literal(lease.reason), lease.id),
@@ -53,7 +53,7 @@ def extend(lease: Lease, seconds: float, reason: str) -> tuple[str, str]:
 def owe(lease: Lease, owed: Iterable[str]) -> str:
     """From now on the rows of these entities are owed."""
     return (
-        "UPDATE pgtv.lease SET owed = ARRAY(SELECT DISTINCT e FROM pg_catalog.unnest(\n"
+        "UPDATE ONLY pgtv.lease SET owed = ARRAY(SELECT DISTINCT e FROM pg_catalog.unnest(\n"
         f"        owed || {array(owed)}) e ORDER BY 1)\nWHERE id = {lease.id};"
     )
 
@@ -62,7 +62,7 @@ def let_go(lease: Lease, entities: Iterable[str], relations: Iterable[int] | Non
     """The lease holds these triggers no more; relations: on these tables only."""
     on = "" if relations is None else f"\n    AND relation IN ({', '.join(map(str, relations))})"
     return (
-        f"DELETE FROM pgtv.lease_trigger WHERE lease = {lease.id}"
+        f"DELETE FROM ONLY pgtv.lease_trigger WHERE lease = {lease.id}"
         f" AND entity = ANY ({array(entities)}){on};"
     )
 
@@ -70,16 +70,16 @@ def let_go(lease: Lease, entities: Iterable[str], relations: Iterable[int] | Non
 def end(lease: Lease) -> str:
     """Who gave the last trigger back, and when."""
     return (
-        "UPDATE pgtv.lease SET enabled_at = pg_catalog.now(), enabled_by = CURRENT_USER\n"
+        "UPDATE ONLY pgtv.lease SET enabled_at = pg_catalog.now(), enabled_by = CURRENT_USER\n"
         f"WHERE id = {lease.id} AND NOT EXISTS (\n"
-        f"        SELECT FROM pgtv.lease_trigger t WHERE t.lease = {lease.id});"
+        f"        SELECT FROM ONLY pgtv.lease_trigger t WHERE t.lease = {lease.id});"
     )
 
 
 def settled(leases: Iterable[int], entities: Iterable[str]) -> str:
     """The rows of these entities are owed no more."""
     return (
-        "UPDATE pgtv.lease SET owed = ARRAY(SELECT e FROM pg_catalog.unnest(owed) e\n"
+        "UPDATE ONLY pgtv.lease SET owed = ARRAY(SELECT e FROM pg_catalog.unnest(owed) e\n"
         f"        WHERE e <> ALL ({array(entities)}))\n"
         f"WHERE id IN ({', '.join(str(i) for i in sorted(leases))});"
     )

@@ -17,12 +17,13 @@ from pgtv.checks.registry import all_checks
 from pgtv.errors import UsageError
 from pgtv.finding import Finding, Severity
 from pgtv.graph.edges import edges
-from pgtv.lifecycle.attach import installation
-from pgtv.plan import PHASES, Left, Plan, Step
+from pgtv.plan import PHASES, Left, Plan, Step, costed
 from pgtv.repairs import from_findings
+from pgtv.repairs.installing import installation
+from pgtv.repairs.registered import Registration, Source
 from pgtv.repairs.registration import intact, restore, trust
 from pgtv.repairs.remembering import narrowed, remember, settle
-from pgtv.repairs.sources import Registration, Source, decide, disagreement
+from pgtv.repairs.sources import decide, disagreement
 
 # Their printed cures would undo what is restored, or are part of restoring it.
 REPLACED = ("extension-missing", "trigger-orphaned")
@@ -72,13 +73,15 @@ def build(
         return replace(others, left=left)
     then = next((s.snapshot for s in (*given.decisions, *given.sources) if s.snapshot), None)
     labels = {r.label(now): r.entity for r in mine}
+    first = [s for s in others.steps if any(c.startswith("plan-unreadable:") for c in s.cures)]
     steps = [
         *installation(now, then),
+        *first,
         *(
             replace(s, cures=about[labels[s.tviews[0]]]) if s.tviews[0] in labels else s
             for s in restored.steps
         ),
-        *others.steps,
+        *(s for s in others.steps if s not in first),
     ]
     steps.sort(key=lambda s: PHASES.index(s.phase))
     done = sorted({f for found in about.values() for f in found})
@@ -87,7 +90,7 @@ def build(
     comments = {r.label(now): r.comment for r in mine}
     steps = remember(now, dialect, steps, restored.tables, comments)
     steps += [settle(now, dialect, rows, restored.tables, comments), *trust(now, mine)]
-    return replace(others, steps=tuple(steps), left=left)
+    return replace(others, steps=costed(now, steps), left=left)
 
 
 def _without(plan: Plan, findings: set[str], restoring: bool) -> Plan:

@@ -7,14 +7,23 @@ right or wrong by themselves, which `pgtv verify` tells.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pgtv import kept
 from pgtv.catalog.dialects import pending
 from pgtv.session import snapshot_transaction, translate
 
 if TYPE_CHECKING:
     import psycopg
+
+
+_NOW = """
+SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp())::float8,
+       ARRAY(SELECT p.gid FROM pg_catalog.pg_prepared_xacts p
+              WHERE p.database = pg_catalog.current_database())
+"""
 
 
 @dataclass(frozen=True)
@@ -48,31 +57,42 @@ def look(connection: psycopg.Connection[Any], database: str) -> list[Pending]:
     import psycopg
 
     found = []
-    for schema, _, readable, held in connection.execute(
-        pending.FIND, {"table": pending.TABLE}
+    for schema, _, readable, held, columns in connection.execute(
+        pending.FIND, {"table": pending.TABLE, "columns": list(pending.COLUMNS)}
     ).fetchall():
         table = pending.qualified(schema)
-        if not readable or held:
-            why = "somebody holds ACCESS EXCLUSIVE on it" if held else "needs SELECT on it"
+        why = "somebody holds ACCESS EXCLUSIVE on it" if held else None
+        why = why or (None if readable else "needs SELECT on it")
+        why = why or (None if "gid" in columns else "it has no column gid: it is something else")
+        if why:
             found.append(Pending(database, table, reason=why))
             continue
         try:
             with snapshot_transaction(connection):
-                rows = connection.execute(pending.rows(schema).encode()).fetchall()
-        except psycopg.Error as e:
+                texts = dict.fromkeys(columns, "text")
+                rows = list(kept.read(connection, schema, pending.TABLE, texts))
+                now, prepared = connection.execute(_NOW).fetchone() or (0.0, [])
+        except (psycopg.Error, ValueError) as e:
             if connection.closed:
                 raise
-            found.append(Pending(database, table, reason=translate(e).message))
+            reason = translate(e).message if isinstance(e, psycopg.Error) else str(e)
+            found.append(Pending(database, table, reason=reason))
             continue
-        times = Counter(r[0] for r in rows)
-        found.append(
-            Pending(
-                database,
-                table,
-                tuple(
-                    Queued(gid, at, age, size, not prepared, times[gid] > 1, repeated)
-                    for gid, at, age, size, prepared, repeated in rows
-                ),
-            )
-        )
+        found.append(Pending(database, table, tuple(_queued(rows, now, set(prepared)))))
     return found
+
+
+def _queued(rows: list[dict[str, Any]], now: float, prepared: set[str]) -> Iterator[Queued]:
+    """The oldest rows first, those without a time before them."""
+    rows.sort(key=lambda r: (r.get("prepared_at") or "", r["gid"] or ""))
+    shown = rows[: pending.SHOWN]
+    queues = [pending.entries(r.get("refresh_queue")) for r in shown]
+    gids = Counter(r["gid"] for r in shown)
+    times = Counter(e for queue in queues for e in queue)
+    for row, queue in zip(shown, queues, strict=True):
+        at = pending.moment(row.get("prepared_at"))
+        yield Queued(
+            row["gid"], row.get("prepared_at"), None if at is None else now - at,
+            pending.size(row.get("queue_size"), queue), row["gid"] not in prepared,
+            gids[row["gid"]] > 1, sum(times[e] - 1 for e in set(queue)),
+        )  # fmt: skip

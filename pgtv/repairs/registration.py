@@ -15,8 +15,8 @@ from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Snapshot, Tview
 from pgtv.plan import Step
-from pgtv.repairs.restoring import Now, look, same_query, step
-from pgtv.repairs.sources import Registration
+from pgtv.repairs.registered import Registration
+from pgtv.repairs.restoring import Now, look, owner_of, same_query, step
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def restore(
         done.append(registration)
     again = _readers(now, done)
     return Restored(
-        (*steps, *again),
+        (*_readable(now, done), *steps, *again),
         tuple(_label(now, r) for r in done),
         tuple(r.entity for r in done),
         refused,
@@ -148,6 +148,11 @@ def _refusal(now: Now, r: Registration, decided: frozenset[str]) -> str | None:
                 f"its table is called {moved.qualified} now. To bring it back under its name: "
                 f"ALTER TABLE {moved.qualified} RENAME TO {ident(r.name)};"
             )
+        if owner_of(now, r) is None:
+            return (
+                f"its table and its backing view are gone, and {r.origin} does not say whose they were."
+                " Run the file as the role that is to own it, or give a snapshot with --from"
+            )
         return None
     columns = {c.name for c in table.columns}
     if r.columns is not None and not set(r.columns) <= columns:
@@ -178,6 +183,25 @@ def _disagree(view: Relation, r: Registration) -> str:
         "two sources define it, and they disagree. Say which is right with --definition FILE "
         "(SQL that defines it, or a snapshot):\n" + "\n".join(lines)
     )
+
+
+def _readable(now: Now, done: Sequence[Registration]) -> list[Step]:
+    """Before any is registered, for which the library reads the plans of all."""
+    tviews = [now.snapshot.tview_by_entity.get(r.entity) for r in done]
+    unread = [t for t in tviews if t and t.plan_error]
+    if not unread or len(done) == 1:  # its own step writes a plan first
+        return []
+    return [
+        Step(
+            phase="registration",
+            title="Empty plans that the library cannot read: it reads all of them to register one",
+            statements=(
+                registering.empty_plans(now.dialect, now.schema, [t.entity for t in unread]),
+            ),
+            role="superuser",
+            tviews=tuple(t.label for t in unread),
+        )
+    ]
 
 
 def _readers(now: Now, done: Sequence[Registration]) -> list[Step]:

@@ -10,7 +10,7 @@ from pgtv.catalog.dialects import registering
 from pgtv.catalog.dialects.base import Dialect, ident, literal
 from pgtv.catalog.model import Relation, Snapshot
 from pgtv.plan import Step
-from pgtv.repairs.sources import Registration
+from pgtv.repairs.registered import Registration
 
 CANDIDATE = "pgtv_candidate"  # a temporary view
 
@@ -167,6 +167,12 @@ def _role(name: str) -> str:
     return "PUBLIC" if name == "PUBLIC" else ident(name)
 
 
+def owner_of(now: Now, r: Registration) -> str | None:
+    """Whose a TVIEW without table was: the source says it, or the backing view does."""
+    view = now.view(r)
+    return r.owner or (view.owner if view and view.kind == "v" else None)
+
+
 def _anew(now: Now, r: Registration) -> Step:
     """The table is gone: nothing is left to keep, so the extension makes it and fills it."""
     view = now.view(r)
@@ -177,10 +183,13 @@ def _anew(now: Now, r: Registration) -> Step:
     if view is not None:
         statements.append(f"DROP VIEW {view.qualified};")
     path = "pg_catalog, pg_temp" if r.qualified else f"{ident(r.schema)}, public"
-    statements.append(f"SET LOCAL search_path = {path};")
-    if r.owner:
-        statements.append(f"SET LOCAL ROLE {ident(r.owner)};")
-    statements.append(registering.create(r.table, r.query, r.options))
+    owner = owner_of(now, r)
+    assert owner is not None  # see registration.restore
+    statements += [
+        f"SET LOCAL search_path = {path};",
+        *registering.create_for(owner, r.entity, r.table, r.query, r.options),
+        "SET LOCAL search_path = pg_catalog, pg_temp;",
+    ]
     statements += [
         f"GRANT SELECT ON {r.table} TO {_role(who)}{' WITH GRANT OPTION' if grantable else ''};"
         for who, grantable in r.readers

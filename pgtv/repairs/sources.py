@@ -6,82 +6,21 @@ view. Nothing here looks at the database that is to be repaired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog import codec, dialects
 from pgtv.catalog.dialects import registering
-from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import UsageError
 from pgtv.graph.edges import edges, planned_relations
+from pgtv.repairs.defined import from_sql
+from pgtv.repairs.registered import Registration, Source, query_of
 
 if TYPE_CHECKING:
     import psycopg
-
-
-@dataclass(frozen=True)
-class Registration:
-    """One TVIEW as it was registered.
-
-    query: the backing view's. qualified: every name in it has its schema, as PostgreSQL prints
-    views; else names are found as in its table's schema, then public. text: what the catalog calls
-    the definition. row: other columns of the catalog row, by name, as JSON. view: the backing view's
-    name, None where only the dialect knows. columns: of the backing view, None where not known.
-    reads: entities that it reads, directly or not. needs: `relation` or `function` and the name of what
-    its query names itself. tables: those that carry its triggers, where known. trusted: an UNLOGGED
-    TVIEW whose rows the extension trusted. major: of the server that printed a qualified query.
-    origin: for people.
-    """
-
-    entity: str
-    schema: str
-    query: str
-    text: str
-    origin: str
-    qualified: bool = False
-    row: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    view: str | None = None
-    columns: tuple[str, ...] | None = None
-    comment: str | None = None
-    owner: str | None = None
-    readers: tuple[tuple[str, bool], ...] = ()
-    reads: frozenset[str] = frozenset()
-    needs: frozenset[tuple[str, str]] = frozenset()
-    tables: tuple[str, ...] = ()
-    trusted: bool = False
-    table_oid: int = 0
-    major: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"tv_{self.entity}"
-
-    @property
-    def table(self) -> str:
-        """Qualified and always quoted."""
-        return f"{ident(self.schema)}.{ident(self.name)}"
-
-    def label(self, snapshot: Snapshot) -> str:
-        """How `snapshot` names its table, where it holds it."""
-        found = snapshot.by_name.get((self.schema, self.name))
-        return found.qualified if found else self.table
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file that registrations were read from.
-
-    snapshot: the whole snapshot where it is one. unusable: entity to why it cannot be used.
-    """
-
-    path: str
-    registrations: Mapping[str, Registration]
-    snapshot: Snapshot | None = None
-    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(path: Path) -> Source:
@@ -98,8 +37,6 @@ def load(path: Path) -> Source:
         raise UsageError(f"{path} is neither a snapshot nor SQL text") from None
     if text.lstrip().startswith("{"):
         return from_snapshot(codec.loads(text, str(path)), str(path))
-    from pgtv.repairs.defined import from_sql
-
     return from_sql(str(path), text)
 
 
@@ -220,10 +157,6 @@ def absent(
         ([k for k, _ in needed], [n for _, n in needed]),
     ).fetchall()
     return frozenset((str(k), str(n)) for k, n in found)
-
-
-def query_of(text: str) -> str:
-    return text.strip().rstrip(";").strip()
 
 
 def disagreement(one: Registration, other: Registration) -> str | None:

@@ -42,7 +42,7 @@ def look(target: Target, dead_letters: int = 0) -> Survey:
     from pgtv.errors import PgtvError
     from pgtv.repairs import dead_letters as letters
     from pgtv.repairs import pending
-    from pgtv.session import connect
+    from pgtv.session import connected
 
     looked: dict[str, Snapshot] = {}
     unseen: dict[str, str] = {}
@@ -50,8 +50,7 @@ def look(target: Target, dead_letters: int = 0) -> Survey:
     records: list[DeadLetter] = []
 
     def into(where: Target) -> Snapshot:
-        connection = connect(where)
-        try:
+        with connected(where) as connection:
             snapshot = collect(connection)
             name = snapshot.server.database
             queues.extend(pending.look(connection, name))
@@ -59,11 +58,6 @@ def look(target: Target, dead_letters: int = 0) -> Survey:
                 records.extend(letters.listed(connection, dead_letters))
             looked[name] = snapshot
             return snapshot
-        except KeyboardInterrupt:
-            connection.cancel_safe(timeout=3)
-            raise
-        finally:
-            connection.close()
 
     snapshot = into(target)
     for name in dict.fromkeys(p.database for p in snapshot.prepared):
@@ -89,7 +83,7 @@ def _still(snapshot: Snapshot, looked: dict[str, Snapshot]) -> Iterator[Prepared
 def with_keys(target: Target, survey: Survey, gids: Iterable[str]) -> list[Transaction]:
     """The transactions named, with the rows of theirs that can be told. Reads tables."""
     from pgtv.rows.prepared import keys
-    from pgtv.session import connect
+    from pgtv.session import connected
 
     wanted = set(gids)
     found = []
@@ -101,12 +95,6 @@ def with_keys(target: Target, survey: Survey, gids: Iterable[str]) -> list[Trans
             found.append(one)
             continue
         (prepared,) = [p for p in snapshot.prepared if (p.gid, p.xid) == (one.gid, one.xid)]
-        connection = connect(target.in_database(one.database))
-        try:
+        with connected(target.in_database(one.database)) as connection:
             found.append(replace(one, keys=tuple(keys(connection, snapshot, prepared))))
-        except KeyboardInterrupt:
-            connection.cancel_safe(timeout=3)
-            raise
-        finally:
-            connection.close()
     return found

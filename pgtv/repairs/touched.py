@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgtv.rows.bring import Brought as OfTview
+    from pgtv.rows.merge import Pace
 
 
 def bring_touched(
@@ -20,6 +21,7 @@ def bring_touched(
     target: Target,
     labels: Iterable[str],
     keep: Callable[[Brought], None],
+    pace: Pace | None = None,
 ) -> None:
     """Compare these TVIEWs and their dependents with their definitions, and write what differs.
 
@@ -46,7 +48,15 @@ def bring_touched(
         )  # fmt: skip
 
     try:
-        bring(target, snapshot, with_dependents(snapshot, tviews), apply=True, on_end=ended)
+        bring(
+            target,
+            snapshot,
+            with_dependents(snapshot, tviews),
+            apply=True,
+            pace=pace,
+            on_end=ended,
+            final=False,
+        )
     except PgtvError as e:
         for tview in tviews:
             keep(Brought(database, tview.label, "unknown", reason=e.message, hint=e.hint))

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pgtv.catalog.dialects.base import literal
-from pgtv.catalog.dialects.locking import VALUE
-from pgtv.catalog.model import Lock, Prepared, Snapshot
+from pgtv.catalog.model import Prepared, Snapshot
 from pgtv.catalog.waits import Wait, held_by, root_blockers, strength, waits, written_by
 from pgtv.checks.coordinators import coordinator, recovers_by_itself
 from pgtv.finding import Severity
 from pgtv.graph.edges import edges
 from pgtv.pasted import pasteable
+from pgtv.rows.prepared import Keys, tables_of_tviews, value_locks
 
 ORPHAN = 3600.0  # seconds: as the check prepared-orphan
+# seconds: a coordinator that runs goes from its first phase to its second within these
+DECIDING = 60.0
 _WRITER = strength("RowExclusiveLock")
 
 
@@ -42,26 +44,6 @@ class Waiting:
     user: str | None
     application: str | None
     query: str | None
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Rows of one table that a prepared transaction touched, as far as others can see them.
-
-    changed: visible rows that it changed, deleted or locked. savepoint: how many of them carry a
-    savepoint's mark that may be another open transaction's. keys: theirs, up to a bound. created:
-    keys of rows that it makes, told by its locks. unseen: locked values that fit no key known; None
-    where it locked too many to tell them apart. reason: why the table was not looked into.
-    """
-
-    relation: str
-    columns: tuple[str, ...] = ()
-    changed: int = 0
-    savepoint: int = 0
-    keys: tuple[tuple[str | None, ...], ...] = ()
-    created: tuple[str, ...] = ()
-    unseen: int | None = 0
-    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,12 +156,6 @@ def _known(
     )
 
 
-def tables_of_tviews(snapshot: Snapshot) -> set[int]:
-    """OIDs of TVIEWs' tables and of all that they read; the extension's own tables are not among them."""
-    graph = edges(snapshot)
-    return set(graph.upstream(graph.tviews))
-
-
 def _holds(
     snapshot: Snapshot, gid: str, held: Mapping[int, set[str]], read: set[int]
 ) -> Iterator[Held]:
@@ -202,17 +178,6 @@ def _holds(
         mode = max(modes, key=strength)
         if mode != "AccessShareLock":
             yield Held(name, mode, strength(mode) >= _WRITER, None)
-
-
-def value_locks(locks: Iterable[Lock], gid: str) -> set[tuple[int, int]]:
-    """(relation, hash) of every single value that a prepared transaction locked for writing."""
-    found = set()
-    for lock in locks:
-        if lock.gid == gid and lock.advisory and lock.granted and lock.mode == "ExclusiveLock":
-            relation, hashed, kind = (int(x) for x in (lock.target or "0/0/0").split("/"))
-            if kind == VALUE:
-                found.add((relation, hashed))
-    return found
 
 
 def _behind(snapshot: Snapshot) -> dict[str, list[Wait]]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.checks.resolving import age
 from pgtv.errors import PgtvError
-from pgtv.lifecycle.certificate import Certificate, Objective, dumps
-from pgtv.lifecycle.restore_server import size
-from pgtv.reports.layout import printable
+from pgtv.lifecycle.restore.certificate import Certificate, Objective, dumps
+from pgtv.lifecycle.restore.server import size
+from pgtv.reports.pages import environment
 from pgtv.reports.preflight import point_lines
+from pgtv.shown import printable
 
 document = dumps
 
@@ -114,17 +115,15 @@ def _wrapped(text: str, width: int, first: str, rest: str, *, keep: bool = False
 
 def html(certificate: Certificate) -> str:
     """One page that needs nothing else: no script, no font, no network."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pgtv", "reports/templates"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters["printable"] = printable
-    environment.filters["age"] = age
-    template = environment.get_template("certificate.html.j2")
-    return template.render(
-        c=certificate, facts=list(_known(certificate)), extension=EXTENSION, objective=_objective
+    return (
+        environment(age=age)
+        .get_template("certificate.html.j2")
+        .render(
+            c=certificate,
+            facts=list(_known(certificate)),
+            extension=EXTENSION,
+            objective=_objective,
+        )
     )
 
 

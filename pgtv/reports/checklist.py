@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 
 from pgtv.lifecycle.verdict import Point, Verdict
-from pgtv.reports.layout import printable
 from pgtv.reports.preflight import SHOWN
+from pgtv.shown import printable
 
 _WORD = {"done": "done", "to do": "TO DO", "not applicable": "n/a", "unknown": "UNKNOWN"}
 _INDENT = " " * 9

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
+from pgtv.rows.written import RefreshedTview
+
 
 class TriggerCount(TypedDict):
     """Triggers of one TVIEW. expected: None where the catalog does not tell."""
@@ -102,46 +104,19 @@ class TriggersDocument(TypedDict):
     findings: list[str]
 
 
-class OverwrittenRow(TypedDict):
-    """A row as it was before: texts of its columns, null where it was missing."""
-
-    kind: Annotated[str, "missing", "extra", "changed"]
-    key: list[str | None]
-    old: list[str | None] | None
-
-
-class RefreshedTview(TypedDict):
-    """What was done to one TVIEW. differing: rows that differed before; at_least: there were more than
-    were counted. keys: rows written, by identity. complete: overwritten has every one of them."""
-
-    tview: str
-    end: Annotated[str, "equal", "differs", "merged", "unsettled", "unknown"]
-    differing: int
-    at_least: bool
-    inserted: int
-    updated: int
-    deleted: int
-    batches: int
-    rounds: int
-    retries: int
-    seconds: float
-    waited_seconds: float
-    longest_batch_seconds: float
-    grew_bytes: int
-    reason: str | None
-    keys: list[list[str | None]]
-    overwritten: list[OverwrittenRow]
-    complete: bool
-
-
 class RefreshDocument(TypedDict):
-    """Output and receipt of pgtv refresh. It holds values of rows."""
+    """Output and receipt of pgtv refresh. It holds values of rows.
+
+    outcome: running in the receipt of a run that was killed; what its last TVIEW lacks here is in the
+    lines of the file beside it, named as the receipt with .batches.
+    """
 
     schema: str
     database: str
     database_oid: int
     system_identifier: str | None
     applied: bool
+    outcome: Annotated[str, "running", "complete", "failed", "interrupted"]
     tviews: list[RefreshedTview]
 
 
@@ -234,6 +209,163 @@ class MigrationDocument(TypedDict):
     unseen: list[str]
 
 
+class GraphNode(TypedDict):
+    """A relation or a function. rows: about how many, null where nothing tells."""
+
+    name: str
+    kind: Annotated[
+        str, "table", "partition", "view", "matview", "foreign table", "function", "tview"
+    ]
+    rows: int | None
+
+
+# written so because of `from`
+GraphEdge = TypedDict(
+    "GraphEdge",
+    {
+        "from": str,
+        "to": str,
+        "kind": Annotated[str, "embeds", "maps", "reads"],
+        "columns": dict[str, list[str]],
+        "sources": list[str],
+    },
+)
+GraphEdge.__doc__ = """From what is read to its reader. columns: each with how it is used. sources: who
+says so: definition, pg_depend, plan, or a declaration for a function."""
+
+
+class GraphDocument(TypedDict):
+    """Output of pgtv graph show. cycles: paths by name."""
+
+    schema: str
+    nodes: list[GraphNode]
+    edges: list[GraphEdge]
+    cycles: list[list[str]]
+
+
+class OrderStep(TypedDict):
+    """A TVIEW; those of one step are independent of each other."""
+
+    name: str
+    step: int
+
+
+class OrderDocument(TypedDict):
+    """Output of pgtv graph order: each TVIEW after those that it reads."""
+
+    schema: str
+    order: list[OrderStep]
+
+
+class CycleCut(TypedDict):
+    """An edge to be removed: reader must not read read."""
+
+    reader: str
+    read: str
+
+
+class FoundCycle(TypedDict):
+    """TVIEWs that read themselves. full_path: with the relations in between. cut_is_smallest: false
+    where there may be a smaller one."""
+
+    path: list[str]
+    full_path: list[str]
+    members: list[str]
+    cut: list[CycleCut]
+    cut_is_smallest: bool
+
+
+class CyclesDocument(TypedDict):
+    """Output of pgtv graph cycles."""
+
+    schema: str
+    cycles: list[FoundCycle]
+
+
+class ReachedTview(TypedDict):
+    """A TVIEW that a change reaches. columns: of its own that may change, null for all. rows, and
+    rows_per_changed_row: estimates, null where statistics are missing."""
+
+    name: str
+    path: list[str]
+    columns: list[str] | None
+    rows: int | None
+    rows_per_changed_row: int | None
+
+
+class ImpactDocument(TypedDict):
+    """Output of pgtv graph impact, nearest first."""
+
+    schema: str
+    target: str
+    tviews: list[ReachedTview]
+
+
+class LintProblem(TypedDict):
+    """A problem in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    rule: str
+    level: Annotated[str, "error", "warning"]
+    message: str
+    hint: str | None
+
+
+class LintDocument(TypedDict):
+    """Output of pgtv lint. files, definitions: how many were read."""
+
+    schema: str
+    files: int
+    definitions: int
+    problems: list[LintProblem]
+
+
+class SnapshotSide(TypedDict):
+    """Which database, and when."""
+
+    taken_at: str
+    database: str
+    host: str
+    port: int
+    system_identifier: str | None
+    server_version: str
+    extension_version: str | None
+
+
+class SnapshotChange(TypedDict):
+    """One difference. field: which property, null for an object that came or went. before, after: its
+    values, null on the side where it is not."""
+
+    change: Annotated[str, "added", "removed", "changed"]
+    kind: str
+    object: str
+    field: str | None
+    before: Any
+    after: Any
+
+
+class NotCompared(TypedDict):
+    """A section that one side could not see. needs: privileges."""
+
+    side: Annotated[str, "before", "after"]
+    section: str
+    reason: str
+    needs: list[str]
+
+
+class SnapshotDiffDocument(TypedDict):
+    """Output of pgtv snapshot diff."""
+
+    schema: str
+    same: bool
+    before: SnapshotSide
+    after: SnapshotSide
+    changes: list[SnapshotChange]
+    not_compared: list[NotCompared]
+
+
 # documents by the name that they carry
 PUBLISHED: dict[str, Any] = {
     "pgtv.status/1": StatusDocument,
@@ -241,4 +373,10 @@ PUBLISHED: dict[str, Any] = {
     "pgtv.refresh/1": RefreshDocument,
     "pgtv.preflight/1": PreflightDocument,
     "pgtv.migration/1": MigrationDocument,
+    "pgtv.graph/1": GraphDocument,
+    "pgtv.order/1": OrderDocument,
+    "pgtv.cycles/1": CyclesDocument,
+    "pgtv.impact/1": ImpactDocument,
+    "pgtv.lint/1": LintDocument,
+    "pgtv.snapshot-diff/1": SnapshotDiffDocument,
 }

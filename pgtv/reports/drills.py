@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterable
 
 from pgtv.drills.model import PHASES, Outcome, Report, State
-from pgtv.reports import layout as lay
+from pgtv.reports.pages import environment
+from pgtv.shown import plural, printable
 
 
 def line(outcome: Outcome, width: int = 100) -> str:
@@ -21,7 +22,7 @@ def line(outcome: Outcome, width: int = 100) -> str:
 def _why(outcome: Outcome, width: int) -> list[str]:
     if not outcome.why:
         return []
-    return textwrap.wrap(lay.printable(outcome.why), max(40, width - 9), initial_indent=" " * 9,
+    return textwrap.wrap(printable(outcome.why), max(40, width - 9), initial_indent=" " * 9,
                          subsequent_indent=" " * 9)  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def text(report: Report, width: int = 100) -> str:
 def summary(report: Report) -> str:
     """How many of which state, in one line."""
     counts = [f"{report.count(s)} {s.value}" for s in State if report.count(s)]
-    return " · ".join([lay.plural(len(report.outcomes), "drill"), *counts])
+    return " · ".join([plural(len(report.outcomes), "drill"), *counts])
 
 
 def _where(o: Outcome) -> str:
@@ -105,12 +106,5 @@ def _detail(o: Outcome) -> str:
 
 def html(report: Report) -> str:
     """One page that needs nothing else: no script, no font, no network."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pgtv", "reports/templates"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters["printable"] = lay.printable
-    template = environment.get_template("drill.html.j2")
+    template = environment().get_template("drill.html.j2")
     return template.render(report=report, summary=summary(report), phases=PHASES, where=_where)

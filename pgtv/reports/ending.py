@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from pgtv.pasted import connect_line
 from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt
-from pgtv.reports.layout import one_line, plural, printable
 from pgtv.reports.twophase import what, who
+from pgtv.shown import one_line, plural, printable
 
 
 def planned(receipt: Receipt) -> str:

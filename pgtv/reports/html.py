@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from pgtv.reports import layout as lay
 from pgtv.reports.layout import Layout
+from pgtv.reports.pages import environment
+from pgtv.shown import one_line, plural
 
 
 def render(layout: Layout) -> str:
     """The page; ends with a newline."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pgtv", "reports/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["line"] = lay.one_line
-    environment.filters["printable"] = lay.printable
-    environment.tests["sql"] = lay.is_sql
-    environment.filters["evidence"] = lay.evidence_text
-    template = environment.get_template("doctor.html.j2")
+    made = environment(line=one_line, evidence=lay.evidence_text)
+    made.tests["sql"] = lay.is_sql
+    template = made.get_template("doctor.html.j2")
     examination = layout.examination
     return template.render(
         layout=layout,
@@ -32,5 +22,5 @@ def render(layout: Layout) -> str:
         counts=lay.counts(layout),
         steps=lay.next_steps(layout),
         affects=lambda finding: lay.affects_text(layout, finding, 50),
-        plural=lay.plural,
+        plural=plural,
     )

@@ -12,7 +12,8 @@ from pgtv.checks.examine import Examination, State
 from pgtv.finding import Finding, Severity
 from pgtv.pasted import indented
 from pgtv.reports import layout as lay
-from pgtv.reports.layout import Layout, one_line, printable
+from pgtv.reports.layout import Layout
+from pgtv.shown import one_line, plural, printable
 
 COLOR = {
     Severity.CRITICAL: "red",
@@ -149,6 +150,8 @@ def _remedy(finding: Finding, style: Style) -> Iterator[str]:
     remedy = finding.remedy
     if remedy is None:
         return
+    if remedy.decide:
+        yield from _labelled("decide", remedy.decide, style)
     label = "cure"
     for statement in remedy.sql:
         yield from _statement(label, statement, style)
@@ -183,7 +186,7 @@ def _consequences(layout: Layout, finding: Finding, style: Style) -> Iterator[st
     if not caused:
         return
     yield from _labelled(
-        "causes", f"{lay.plural(len(caused), 'more finding')}, which should go with it:", style
+        "causes", f"{plural(len(caused), 'more finding')}, which should go with it:", style
     )
     shown = caused if style.all or style.verbosity > 0 else caused[:_CONSEQUENCES]
     for other in shown:
@@ -205,12 +208,18 @@ def _foot(layout: Layout, style: Style) -> Iterator[str]:
         yield ""
     if not examination.findings and examination.state_count(State.UNKNOWN) == 0:
         yield style.paint("Nothing found.", fg="green")
-    counted = f"{lay.plural(len(examination.outcomes), 'check')}: {' · '.join(lay.counts(layout))}"
+    counted = f"{plural(len(examination.outcomes), 'check')}: {' · '.join(lay.counts(layout))}"
     yield from _wrapped(counted, "", style.width, "  ")
     steps = lay.next_steps(layout)
     column = max((len(command) for command, _ in steps), default=0)
+    fit = max((len(purpose) for _, purpose in steps), default=0) + column + 9 <= style.width
     for i, (command, purpose) in enumerate(steps):
-        yield f"{'Next:' if i == 0 else '':5} {command:{column}}   {purpose}"
+        line = f"{'Next:' if i == 0 else '':5} {command}"
+        if fit:
+            yield f"{line:{column + 6}}   {purpose}"
+        else:  # a command is never broken: it is there to be copied
+            yield line
+            yield from _wrapped(purpose, " " * 8, style.width)
 
 
 def _labelled(label: str, text: str, style: Style) -> Iterator[str]:

@@ -69,6 +69,7 @@ def finding_document(finding: Finding) -> dict[str, Any]:
             "locks": list(remedy.locks),
             "undo": remedy.undo,
             "note": remedy.note,
+            "decide": remedy.decide,
         },
     }
 

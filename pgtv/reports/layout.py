@@ -17,6 +17,7 @@ from pgtv.checks.examine import Examination, State
 from pgtv.errors import Exit
 from pgtv.finding import Effect, Finding, Severity
 from pgtv.pasted import pasteable
+from pgtv.shown import plural
 
 FULL = 3  # findings of one check in one section that are shown whole
 SHORT = 10  # further ones that get a line each
@@ -253,31 +254,6 @@ def status(exit: Exit) -> str:
     return {0: "healthy", 1: "warning", 2: "critical", 3: "unknown"}[int(exit)]
 
 
-def plural(n: int, word: str) -> str:
-    return f"{n} {word}" + ("" if n == 1 else "s")
-
-
 def is_sql(text: str | None) -> bool:
     """Whether an undo is a statement, which is shown as it is pasted, and not a sentence."""
     return bool(text) and str(text).rstrip().endswith(";")
-
-
-def printable(text: str) -> str:
-    """Control characters made visible: a name must not steer the terminal that shows it."""
-    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
-
-
-def one_line(text: str) -> str:
-    """As printable, on one line."""
-    return " ".join(printable(text).split())
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    # joiners and non-breaking spaces belong to ordinary names; direction overrides do not
-    if code > 0x9F and code not in _DIRECTIONS and not 0xD800 <= code <= 0xDFFF:
-        return character
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-_DIRECTIONS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F}

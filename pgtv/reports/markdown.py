@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pgtv.finding import Finding, Severity
 from pgtv.reports import layout as lay
 from pgtv.reports.layout import Layout
+from pgtv.shown import one_line, plural, printable
 
 
 def render(layout: Layout) -> str:
@@ -31,7 +32,7 @@ def _document(layout: Layout) -> Iterator[str]:
                     yield ""
                     yield from _finding(layout, finding)
     yield ""
-    yield f"{lay.plural(len(layout.examination.outcomes), 'check')}: " + _text(
+    yield f"{plural(len(layout.examination.outcomes), 'check')}: " + _text(
         " · ".join(lay.counts(layout))
     )
 
@@ -50,6 +51,8 @@ def _finding(layout: Layout, finding: Finding) -> Iterator[str]:
     if finding.needs:
         facts.append(f"- needs: {_text(', '.join(finding.needs))}")
     remedy = finding.remedy
+    if remedy and remedy.decide:
+        facts.append(f"- decide: {_text(remedy.decide)}")
     if remedy and remedy.role:
         facts.append(f"- as: {_text(remedy.role)}")
     if remedy and remedy.locks:
@@ -72,7 +75,7 @@ def _finding(layout: Layout, finding: Finding) -> Iterator[str]:
     caused = layout.examination.consequences(finding)
     if caused:
         yield ""
-        yield f"Causes {lay.plural(len(caused), 'more finding')}:"
+        yield f"Causes {plural(len(caused), 'more finding')}:"
         yield ""
         for other in caused:
             yield f"- {other.severity} `{other.check}` {_code(other.object)}: {_text(other.title)}"
@@ -80,7 +83,7 @@ def _finding(layout: Layout, finding: Finding) -> Iterator[str]:
 
 def _fenced(text: str, language: str) -> Iterator[str]:
     """A fence longer than any run of backticks inside it."""
-    text = lay.printable(text)
+    text = printable(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     yield ""
@@ -90,7 +93,7 @@ def _fenced(text: str, language: str) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    text = lay.one_line(text)
+    text = one_line(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     tick = "`" * (longest + 1)
     pad = " " if longest else ""
@@ -99,4 +102,4 @@ def _code(text: str) -> str:
 
 def _text(text: str) -> str:
     """Plain text: what Markdown or HTML would interpret is escaped."""
-    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", lay.one_line(text))
+    return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", one_line(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections import Counter
 
 from pgtv.finding import Severity
@@ -11,7 +10,7 @@ from pgtv.lint import report as lint_report
 from pgtv.lint.rules import Level, Problem, Rule
 from pgtv.migration.model import Effect, Migration, Statement, What
 from pgtv.reports.documents import MigrationDocument
-from pgtv.reports.layout import printable
+from pgtv.shown import printable, wrapped
 
 SCHEMA = "pgtv.migration/1"
 LABEL = max(len(w.value) for w in What) + 2
@@ -46,14 +45,14 @@ _WORDS = {
 
 def human(migration: Migration, width: int) -> str:
     """SQL and commands are never broken: they are for pasting."""
-    lines = _wrapped(f"{', '.join(migration.files)} against {migration.source}", width, "", "  ")
-    lines += _wrapped(summary(migration), width, "", "  ")
+    lines = wrapped(f"{', '.join(migration.files)} against {migration.source}", width, "", "  ")
+    lines += wrapped(summary(migration), width, "", "  ")
     lines += [f"UNKNOWN  the snapshot lacks {u}" for u in migration.unseen]
     shown = [s for s in migration.statements if s.effects]
     for statement in shown:
         lines += ["", *_statement(statement, width)]
     if any(s.fails for s in shown):
-        lines += ["", *_wrapped("What follows a statement that fails is judged as if it were not there.",
+        lines += ["", *wrapped("What follows a statement that fails is judged as if it were not there.",
                                 width, "", "")]  # fmt: skip
     quiet = len(migration.statements) - len(shown)
     if quiet and shown:
@@ -61,7 +60,7 @@ def human(migration: Migration, width: int) -> str:
     if migration.order:
         lines += ["", "Safer order:"]
         for number, stage in enumerate(migration.order, 1):
-            lines += _wrapped(stage.text, width, f"{number:>3}  ", "     ")
+            lines += wrapped(stage.text, width, f"{number:>3}  ", "     ")
             for sql in stage.sql:
                 lines += [f"       {line}" for line in sql.splitlines()]
     return printable("\n".join(lines)) + "\n"
@@ -81,20 +80,13 @@ def _statement(statement: Statement, width: int) -> list[str]:
 def _effect(effect: Effect, width: int) -> list[str]:
     text = f"{effect.sqlstate}: {effect.text}" if effect.sqlstate else effect.text
     blank = " " * (LABEL + 2)
-    lines = _wrapped(text, width, f"  {effect.what.value.ljust(LABEL)}", blank)
+    lines = wrapped(text, width, f"  {effect.what.value.ljust(LABEL)}", blank)
     lead = f"  {'cure'.ljust(LABEL)}"
     for cure in effect.cure:
         for line in cure.splitlines():
             lines.append(lead + line)
             lead = blank
     return lines
-
-
-def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=rest,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
 
 
 def document(migration: Migration) -> str:

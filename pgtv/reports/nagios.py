@@ -12,8 +12,8 @@ from pgtv.checks.examine import State
 from pgtv.errors import Exit
 from pgtv.finding import Finding, Severity
 from pgtv.pasted import pasteable
-from pgtv.reports import layout as lay
 from pgtv.reports.layout import Layout
+from pgtv.shown import one_line, plural, printable
 
 _STATE = {Exit.HEALTHY: "OK", Exit.WARNING: "WARNING", Exit.CRITICAL: "CRITICAL"}
 _LINE = 200  # characters before the perfdata: what fits in a pager's message
@@ -31,8 +31,8 @@ def _summary(layout: Layout) -> str:
     examination = layout.examination
     loud = [f for f in examination.causes if f.severity is not Severity.INFO]
     if not loud:
-        tviews = lay.plural(len(examination.snapshot.tviews), "TVIEW")
-        return f"{tviews}, {lay.plural(examination.state_count(State.OK), 'check')} ok"
+        tviews = plural(len(examination.snapshot.tviews), "TVIEW")
+        return f"{tviews}, {plural(examination.state_count(State.OK), 'check')} ok"
     text = _safe("; ".join(f"{f.check} {f.object}" for f in loud))
     counted = ", ".join(
         f"{examination.count(s)} {s.value}"
@@ -65,11 +65,11 @@ def _long_text(layout: Layout) -> Iterator[str]:
 def _of(finding: Finding) -> Iterator[str]:
     yield _safe(f"{finding.severity.upper()} {finding.check} {finding.object}: {finding.detail}")
     for statement in finding.remedy.sql if finding.remedy else ():
-        sql = lay.printable(pasteable(statement, also="|"))
+        sql = printable(pasteable(statement, also="|"))
         # each line by itself: joined, a comment would swallow what follows it
         yield from ["(its cure holds a `¦`: pgtv doctor)"] if "|" in sql else sql.splitlines()
 
 
 def _safe(text: str) -> str:
     """On one line and without `|`, which would start the performance data."""
-    return lay.one_line(text).replace("|", "¦")
+    return one_line(text).replace("|", "¦")

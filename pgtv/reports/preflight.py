@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import textwrap
 
 from pgtv.finding import Severity
 from pgtv.lifecycle.verdict import Point, Verdict
 from pgtv.reports.documents import PreflightDocument
-from pgtv.reports.layout import printable
+from pgtv.shown import printable, wrapped
 
 SCHEMA = "pgtv.preflight/1"
 SHOWN = 8  # objects of one point; JSON has them all
@@ -16,10 +15,10 @@ SHOWN = 8  # objects of one point; JSON has them all
 
 def human(verdict: Verdict, width: int) -> str:
     """Commands and SQL are never broken: they are for pasting."""
-    lines = [*_wrapped(f"{verdict.subject}: {verdict.summary}", width, "", "  "), ""]
+    lines = [*wrapped(f"{verdict.subject}: {verdict.summary}", width, "", "  "), ""]
     longest = max((len(k) for k in verdict.facts), default=0)
     for name, value in verdict.facts.items():
-        lines += _wrapped(value, width, f"{name.ljust(longest)}  ", " " * (longest + 2))
+        lines += wrapped(value, width, f"{name.ljust(longest)}  ", " " * (longest + 2))
     for point in sorted(verdict.points, key=lambda p: -p.severity.rank):
         lines += ["", *point_lines(point, width)]
     if verdict.commands:
@@ -29,24 +28,17 @@ def human(verdict: Verdict, width: int) -> str:
 
 def point_lines(point: Point, width: int) -> list[str]:
     word = "note" if point.severity is Severity.INFO else point.severity.value.upper()
-    lines = [f"{word}  {point.id}", *_wrapped(point.text, width, "  ", "  ")]
+    lines = [f"{word}  {point.id}", *wrapped(point.text, width, "  ", "  ")]
     if point.objects:
         more = len(point.objects) - SHOWN
         names = ", ".join(point.objects[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-        lines += _wrapped(names, width, "  which     ", " " * 12)
+        lines += wrapped(names, width, "  which     ", " " * 12)
     lead = "  cure      "
     for cure in point.cure:
         for line in cure.splitlines():
             lines.append(lead + line)
             lead = " " * 12
     return lines
-
-
-def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=rest,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
 
 
 def document(verdict: Verdict) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pgtv.catalog.model import Snapshot
-from pgtv.reports.documents import RefreshDocument, RefreshedTview
-from pgtv.reports.layout import printable
+from pgtv.reports.documents import RefreshDocument
 from pgtv.rows.bring import Brought, End
+from pgtv.rows.written import RefreshedTview
+from pgtv.shown import printable
 
 SCHEMA = "pgtv.refresh/1"
 BLOATED = 0.2  # share of dead rows from which a VACUUM is proposed; autovacuum's own default
@@ -40,19 +41,22 @@ def document(
     applied: bool,
     ended: Sequence[Brought],
     earlier: Iterable[RefreshedTview] = (),
+    outcome: str = "complete",
 ) -> RefreshDocument:
-    """The receipt. earlier: entries of TVIEWs that a resumed run had finished."""
+    """The receipt. earlier: entries of the run that is resumed."""
     return {
         "schema": SCHEMA,
         "database": snapshot.server.database,
         "database_oid": snapshot.server.database_oid,
         "system_identifier": snapshot.server.system_identifier,
         "applied": applied,
-        "tviews": [*earlier, *(_entry(b) for b in ended)],
+        "outcome": outcome,
+        "tviews": [*earlier, *(entry(b) for b in ended)],
     }
 
 
-def _entry(b: Brought) -> RefreshedTview:
+def entry(b: Brought) -> RefreshedTview:
+    """What a receipt keeps of one TVIEW."""
     m = b.merged
     return {
         "tview": b.tview, "end": b.end.value, "differing": b.differing, "at_least": b.at_least,
@@ -60,7 +64,8 @@ def _entry(b: Brought) -> RefreshedTview:
         "rounds": m.rounds, "retries": m.retries, "seconds": b.seconds,
         "waited_seconds": round(m.waited, 3), "longest_batch_seconds": round(m.longest_batch, 3),
         "grew_bytes": b.grew_bytes, "reason": b.reason,
-        "keys": [list(k) for k in m.keys],
+        # one that a writer put back was written again
+        "keys": [list(k) for k in dict.fromkeys(m.keys)], "all_keys": m.all_keys,
         "overwritten": [
             {"kind": o.kind, "key": list(o.key), "old": None if o.old is None else list(o.old)}
             for o in m.overwritten
@@ -69,7 +74,20 @@ def _entry(b: Brought) -> RefreshedTview:
     }  # fmt: skip
 
 
-def finished(document: RefreshDocument) -> dict[str, RefreshedTview]:
-    """Of a receipt, the entries of TVIEWs that need not be looked at again."""
-    done = (End.EQUAL.value, End.MERGED.value)
-    return {t["tview"]: t for t in document["tviews"] if t["end"] in done}
+def finished(entries: Iterable[RefreshedTview]) -> dict[str, RefreshedTview]:
+    """Of a receipt's entries, those of TVIEWs that need not be looked at again."""
+    done = (End.EQUAL.value, End.MERGED.value, End.MAY_DIFFER.value)
+    return {t["tview"]: t for t in entries if t["end"] in done}
+
+
+def carried(entries: Iterable[RefreshedTview], again: Collection[str]) -> list[RefreshedTview]:
+    """What the receipt of a resumed run keeps of these: all but what wrote nothing of TVIEWs that are
+    brought `again`, and no end of such a one that a further run would take for the last."""
+    kept = []
+    for one in entries:
+        if one["tview"] not in again:
+            kept.append(one)
+        elif one["inserted"] + one["updated"] + one["deleted"]:
+            reason = one["reason"] or "brought again by the run that went on"
+            kept.append({**one, "end": End.UNKNOWN.value, "reason": reason})
+    return kept

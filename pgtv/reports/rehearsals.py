@@ -7,10 +7,11 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 
-from pgtv.lifecycle.rehearsal import Rehearsal
+from pgtv.lifecycle.upgrade.rehearsal import Rehearsal
 from pgtv.lifecycle.verdict import Point, Verdict
 from pgtv.reports import preflight
-from pgtv.reports.layout import printable
+from pgtv.reports.pages import environment
+from pgtv.shown import printable
 
 
 def human(rehearsal: Rehearsal, width: int) -> str:
@@ -50,11 +51,4 @@ def document(rehearsal: Rehearsal) -> str:
 
 def html(rehearsal: Rehearsal) -> str:
     """One page that needs nothing else: no script, no font, no network."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pgtv", "reports/templates"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    environment.filters["printable"] = printable
-    return environment.get_template("rehearsal.html.j2").render(r=rehearsal)
+    return environment().get_template("rehearsal.html.j2").render(r=rehearsal)

@@ -12,6 +12,7 @@ from typing import Any
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.catalog.diff import Change, Difference
 from pgtv.catalog.model import Snapshot, Tview
+from pgtv.shown import wrapped
 
 DIFF_SCHEMA = "pgtv.snapshot-diff/1"
 _SIGN = {"added": "+", "removed": "-", "changed": "~"}
@@ -92,10 +93,7 @@ def _counts(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _wrap(label: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=f"{label:10}", subsequent_indent=" " * 10,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return wrapped(text, width, f"{label:10}", " " * 10)
 
 
 def render_difference(
@@ -141,10 +139,7 @@ def _detail(change: Change, width: int) -> Iterator[str]:
 
 def _indented(label: str, text: str, width: int) -> list[str]:
     lead = f"    {label}  "
-    return textwrap.wrap(
-        text, max(width, len(lead) + 40), initial_indent=lead, subsequent_indent=" " * 6,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    return wrapped(text, max(width, len(lead) + 40), lead, " " * 6)
 
 
 def _text_difference(before: str, after: str) -> Iterator[tuple[str, str]]:

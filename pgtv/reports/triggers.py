@@ -15,8 +15,8 @@ from pgtv.checks.registry import all_checks
 from pgtv.errors import Exit
 from pgtv.finding import Finding, Severity, exit_code, worst
 from pgtv.reports.documents import TriggersDocument
-from pgtv.reports.layout import one_line, plural
 from pgtv.reports.snapshots import headline
+from pgtv.shown import one_line, plural
 
 SCHEMA = "pgtv.triggers/1"
 # what these find decides the exit code

@@ -17,8 +17,10 @@ from pgtv.repairs.dead_letters import DeadLetter
 from pgtv.repairs.ending import Receipt
 from pgtv.repairs.pending import Pending, Queued
 from pgtv.repairs.survey import Survey
-from pgtv.repairs.twophase import Keys, Transaction
-from pgtv.reports.layout import one_line, plural, status
+from pgtv.repairs.twophase import Transaction
+from pgtv.reports.layout import status
+from pgtv.rows.prepared import Keys
+from pgtv.shown import one_line, plural
 
 SCHEMA = "pgtv.2pc/1"
 _LABEL = 10

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import Exit, NotPossible
 from pgtv.graph.edges import Edges, edges
 from pgtv.rows import evaluate
-from pgtv.rows.barrier import wait_for_writers
+from pgtv.rows.barrier import older_writers, outlast, wait_for_writers, writers
+from pgtv.rows.follow import follow, lead, read_now
 from pgtv.rows.merge import Merged, Pace, merge
 from pgtv.rows.merge_sql import Key
+from pgtv.rows.moving import of_tview
+from pgtv.rows.since import worth_by_key
 from pgtv.rows.subject import Subject, subjects
-from pgtv.rows.writer import Writer, confined_writer
-from pgtv.rows.wrong import Listed, look, still_wrong
+from pgtv.rows.throttle import Throttle
+from pgtv.rows.transaction import Done
+from pgtv.rows.writer import Writer
+from pgtv.rows.wrong import Listed, by_ranges, look, still_wrong
 from pgtv.session import Target, connect, translate
 
 if TYPE_CHECKING:
@@ -38,6 +43,9 @@ class End(StrEnum):
     EQUAL = "equal"  # nothing differed
     DIFFERS = "differs"  # looked only
     MERGED = "merged"  # equal now
+    MAY_DIFFER = (
+        "may differ"  # as its definition gives other rows each time; brought, where it is to be
+    )
     UNSETTLED = "unsettled"  # still differs after every round
     UNKNOWN = "unknown"  # a prepared transaction, or something that keeps us from looking
 
@@ -73,14 +81,17 @@ def bring(
     pace: Pace | None = None,
     jobs: int = 1,
     named: Mapping[int, Sequence[Key]] | None = None,
-    on_batch: Callable[[str, Merged], None] | None = None,
+    on_batch: Callable[[str, Done], None] | None = None,
     on_end: Callable[[Brought], None] | None = None,
+    final: bool = True,
 ) -> list[Brought]:
     """Bring `tviews`, given in dependency order. Raises ConnectError, and NotPossible on a standby.
 
     named: by OID of a TVIEW's table, the identities that somebody found to differ; only those rows
-    are looked at then. A TVIEW that cannot be brought does not keep the others from it: its reason is
-    in the result, which has the order of `tviews`.
+    are looked at then, and those that follow from them (see pgtv.rows.follow). A TVIEW that cannot be
+    brought does not keep the others from it: its reason is in the result, which has the order of
+    `tviews`. final: a TVIEW that is equal is unknown all the same where a prepared transaction may
+    still put old rows back; else that is left to the caller.
     """
     if apply and snapshot.server.in_recovery:
         raise NotPossible("this server is a standby", "rows are brought up to date on the primary")
@@ -88,12 +99,23 @@ def bring(
         connections = [
             stack.enter_context(_session(target, read_only=not apply)) for _ in range(max(jobs, 1))
         ]
-        known = subjects(connections[0], snapshot)
-        who = evaluate.login(connections[0], [s.owner for s in known.values() if s.owner])
+        # no definition runs there while rows are written, and what is looked at is rolled back
+        aside = stack.enter_context(_session(target, read_only=True)) if apply else connections[0]
+        known = subjects(aside, snapshot)
+        owners = [s.owner for s in known.values() if s.owner]
+        who = evaluate.login(aside, owners, target.role)
         run = _Run(
-            target, snapshot, edges(snapshot), known, who, apply, pace or Pace(), named, on_batch,
-            on_end,
+            target, snapshot, edges(snapshot), known, who, aside, apply, pace or Pace(), named, on_batch,
+            on_end, final,
         )  # fmt: skip
+        if apply:
+            tables = [t.table_oid for t in tviews]
+            reached, timeout = run.graph.upstream(tables), run.pace.barrier_timeout
+            run.older |= older_writers(aside, reached, timeout)
+            if run.pace.between is None:
+                limits, control, say = run.pace.limits, run.pace.control, run.pace.say
+                throttle = Throttle(limits, tables, control, say, run.pace.stop.pause)
+                run.pace = replace(run.pace, between=throttle)
         try:
             return _levels(run, tviews, connections)
         except KeyboardInterrupt:
@@ -111,12 +133,18 @@ class _Run:
     graph: Edges
     subjects: dict[int, Subject]
     who: evaluate.Login
+    aside: psycopg.Connection[Any]  # for questions about locks and catalogs, by any thread
     apply: bool
     pace: Pace
     named: Mapping[int, Sequence[Key]] | None
-    on_batch: Callable[[str, Merged], None] | None
+    on_batch: Callable[[str, Done], None] | None
     on_end: Callable[[Brought], None] | None
+    final: bool
+    keys: dict[int, frozenset[Key] | None] = field(default_factory=dict)  # by table, see _keys
+    older: set[str] = field(default_factory=set)  # who wrote these tables when the run began
     written: set[int] = field(default_factory=set)
+    begun: dict[int, Merged] = field(default_factory=dict)  # what is committed already, by table
+    wrong: dict[int, str] = field(default_factory=dict)  # labels: rows that could not be brought
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -151,20 +179,46 @@ def _levels(
                     free.append(connection)
 
         with ThreadPoolExecutor(len(connections)) as pool:
-            ended.update(zip((t.table_oid for t in ready), pool.map(beside, ready), strict=True))
+            futures = {t.table_oid: pool.submit(beside, t) for t in ready}
+            try:
+                ended.update((oid, future.result()) for oid, future in futures.items())
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                run.pace.stop.all(connections, partial(_over, futures.values()))
+                raise
     return [ended[t.table_oid] for t in tviews]
 
 
+def _over(futures: Collection[Future[Any]], seconds: float) -> bool:
+    """Whether all have ended, or will not begin, after so many seconds at most."""
+    wait([f for f in futures if not f.cancelled()], seconds)
+    return all(f.done() for f in futures)
+
+
 def _one(run: _Run, tview: Tview, connections: Sequence[psycopg.Connection[Any]]) -> Brought:
-    """One TVIEW, whatever keeps it from being brought. Raises ConnectError."""
+    """One TVIEW, whatever keeps it from being brought. Raises ConnectError.
+
+    What was committed before something went wrong is in the result, and told before anything is raised.
+    """
     import psycopg
 
     started = time.monotonic()
+    stop: BaseException | None = None
     upstream = run.graph.upstream([tview.table_oid])
+    if stuck := sorted(run.wrong[oid] for oid in upstream if oid in run.wrong):
+        # what it gives now is no better than what it reads: right rows would be written over
+        one = _unknown(
+            run, tview, f"left as it is: it reads {', '.join(stuck)}, whose rows could not be brought",
+            "run it again once they are",
+        )  # fmt: skip
+        with run.turn:
+            if run.on_end:
+                run.on_end(one)
+        return one
     try:
         # who began before may have computed rows of this one from old rows of that one
         gids = (
-            wait_for_writers(connections[0], upstream, run.pace.barrier_timeout)
+            wait_for_writers(run.aside, upstream, run.pace.barrier_timeout, run.pace.stop.pause)
             if run.written & set(upstream)
             else ()
         )
@@ -172,21 +226,36 @@ def _one(run: _Run, tview: Tview, connections: Sequence[psycopg.Connection[Any]]
         if gids and one.end is not End.UNKNOWN:
             one = _behind_prepared(one, gids)
     except psycopg.Error as e:
-        if connections[0].closed:
-            raise translate(e) from None
         translated = translate(e)
-        one = Brought(tview.label, End.UNKNOWN, reason=translated.message, hint=translated.hint)
+        stop = translated if connections[0].closed or run.aside.closed else None
+        one = _unknown(run, tview, translated.message, translated.hint)
+        if run.pace.stop.asked:  # which cancelled it
+            stop, one = KeyboardInterrupt(), _interrupted(run, tview)
     except TimeoutError as e:
-        one = Brought(tview.label, End.UNKNOWN, reason=str(e), hint="see: pgtv doctor")
+        hint = "run it again when they have ended, or raise --barrier-timeout"
+        one = _unknown(run, tview, str(e), hint)
     except NotPossible as e:
-        one = Brought(tview.label, End.UNKNOWN, reason=e.message, hint=e.hint)
+        one = _unknown(run, tview, e.message, e.hint)
+    except KeyboardInterrupt as e:
+        stop, one = e, _interrupted(run, tview)
     one = replace(one, seconds=round(time.monotonic() - started, 3))
     with run.turn:
         if one.merged.written:
             run.written.add(tview.table_oid)
-        if run.on_end:
+        if run.on_end and (stop is None or one.merged.written):
             run.on_end(one)
+    if stop:
+        raise stop from None
     return one
+
+
+def _interrupted(run: _Run, tview: Tview) -> Brought:
+    return _unknown(run, tview, "interrupted", "run it again: it goes on from there")
+
+
+def _unknown(run: _Run, tview: Tview, reason: str, hint: str | None) -> Brought:
+    merged = run.begun.get(tview.table_oid, Merged())
+    return Brought(tview.label, End.UNKNOWN, merged=merged, reason=reason, hint=hint)
 
 
 def _bring(
@@ -206,50 +275,112 @@ def _bring(
             hint="create one on the key first, or use --strategy rebuild",
         )  # fmt: skip
     if not run.apply:
+        keys = _keys(run, tview, connections[0])
         with evaluate.evaluation(connections[0], run.target, run.who, [subject]) as evaluation:
-            listed = _listed(run, subject, connections[0], lambda q: evaluation.ask(subject, q))
+            listed = _listed(keys, subject, partial(evaluation.ask, subject))
         end = End.DIFFERS if listed.any else End.EQUAL
-        return Brought(label, end, len(listed.rows), bool(listed.bounds))
-    writer = _writer(connections[0], run.target, run.who, subject)
-    listed = _listed(run, subject, connections[0], writer.run)
+        reason = None
+        if listed.any and tview.time_dependent:
+            end, reason = End.MAY_DIFFER, "time-dependent: --apply brings it to now"
+        return Brought(label, end, len(listed.rows), listed.more, reason=reason)
+    writer = _writer(run, connections[0], subject)
+    # an earlier run may have brought what it reads and died before it had waited for these, whose rows
+    # differ once they are committed
+    older = run.older & writers(run.aside, relations).keys() if run.older else set()
+    timeout, pause = run.pace.barrier_timeout, run.pace.stop.pause
+    gids = outlast(run.aside, older, timeout, pause) if older else ()
+    keys = _keys(run, tview, connections[0])
+    listed = _listed(keys, subject, writer.look)
     if not listed.any:
-        return Brought(label, End.EQUAL)
-    writers = [writer]
-    if listed.bounds and not any(t.relation == tview.table_oid for t in run.snapshot.triggers):
+        equal = Brought(label, End.EQUAL)
+        return _behind_prepared(equal, gids) if gids and run.final else equal
+    sessions = [writer]
+    followed = any(t.relation == tview.table_oid for t in run.snapshot.triggers)
+    if listed.more and by_ranges(subject) and not followed:
         # many rows, and nobody's trigger follows them, in which two sessions could deadlock
-        writers += [_writer(c, run.target, run.who, subject) for c in connections[1:]]
+        sessions += [_writer(run, c, subject) for c in connections[1:]]
 
-    def batch(merged: Merged) -> None:
-        if run.on_batch:
-            run.on_batch(label, merged)
+    def batch(merged: Merged, done: Done) -> None:
+        run.begun[tview.table_oid] = merged
+        if run.on_batch and done.written:
+            run.on_batch(label, done)
 
-    before = _size(connections[0], tview)
-    merged = merge(writers, subject, listed, relations, run.pace, batch)
-    grew = _size(connections[0], tview) - before
-    one = Brought(label, End.MERGED, len(listed.rows), bool(listed.bounds), merged, grew_bytes=grew)
+    before = _size(run.aside, tview)
+    run.wrong[tview.table_oid] = label
+    merged = merge(
+        sessions, subject, listed, relations, run.pace, batch,
+        moves=lambda: of_tview(run.snapshot, tview),
+    )  # fmt: skip
+    if not merged.unknown or (not listed.more and merged.written >= len(listed.rows)):
+        del run.wrong[tview.table_oid]
+    grew = _size(run.aside, tview) - before
+    one = Brought(label, End.MERGED, len(listed.rows), listed.more, merged, grew_bytes=grew)
     if merged.unknown:
         return _behind_prepared(replace(one, end=End.UNKNOWN), merged.unknown)
+    if merged.moves:
+        why = f"brought, and {len(merged.unsettled):,} rows differ again: {merged.moves}"
+        return replace(one, end=End.MAY_DIFFER, reason=why)
     if merged.unsettled:
+        moving = of_tview(run.snapshot, tview)
         return replace(
             one,
             end=End.UNSETTLED,
-            reason=f"{len(merged.unsettled)} rows differ again after {merged.rounds} rounds",
+            reason=f"{len(merged.unsettled)} rows differ again after {merged.rounds} rounds"
+            + (f": {moving}, but they stay missing, or there, whenever written" if moving else ""),
             hint="something keeps writing them wrong: pgtv doctor",
         )
     return one
 
 
 def _listed(
-    run: _Run,
+    keys: Collection[Key] | None,
     subject: Subject,
-    connection: psycopg.Connection[Any],
     ask: Callable[[str], list[str]],
 ) -> Listed:
-    """The rows that differ: of those that were named, where some were, else of all."""
+    """The rows that differ: of these, or of all."""
+    if keys is None:
+        return look(ask, subject)
+    return Listed(tuple(still_wrong(ask, subject, sorted(keys, key=str))))
+
+
+def _keys(run: _Run, tview: Tview, connection: psycopg.Connection[Any]) -> frozenset[Key] | None:
+    """The rows to look at: those named, and those that follow from rows of the TVIEWs above; None for
+    all. Raises psycopg.Error, and NotPossible.
+
+    They follow from what was named whether it was still wrong or not: an earlier run may have written
+    it and died.
+    """
     if run.named is None:
-        return look(connection, ask, subject)
-    keys = run.named.get(subject.tview.table_oid, ())
-    return Listed(tuple(still_wrong(connection, ask, subject, keys))) if keys else Listed()
+        return None
+    if tview.table_oid not in run.keys:
+        run.keys[tview.table_oid] = None  # what reads itself, in a circle, is compared whole
+        run.keys[tview.table_oid] = _following(run, run.named, tview, connection)
+    return run.keys[tview.table_oid]
+
+
+def _following(
+    run: _Run,
+    named: Mapping[int, Sequence[Key]],
+    tview: Tview,
+    connection: psycopg.Connection[Any],
+) -> frozenset[Key] | None:
+    subject, found = run.subjects[tview.table_oid], set[Key]()
+    for above in read_now(run.graph, run.snapshot, tview):
+        led = lead(run.snapshot, above, tview)
+        theirs = _keys(run, above, connection) if led.any else frozenset[Key]()
+        if theirs is None or (theirs and led.whole):
+            return None
+        if not theirs:
+            continue
+        most = worth_by_key(subject.estimate)
+        over = run.subjects[above.table_oid]
+        with evaluate.evaluation(connection, run.target, run.who, [subject]) as evaluation:
+            ask = partial(evaluation.ask, subject)
+            more = follow(ask, over, subject, led.columns, theirs, most)
+        if more is None or len(found | more) > most:
+            return None
+        found |= more
+    return frozenset(found.union(named.get(tview.table_oid, ())))
 
 
 def _size(connection: psycopg.Connection[Any], tview: Tview) -> int:
@@ -268,30 +399,26 @@ def _behind_prepared(one: Brought, gids: Sequence[str]) -> Brought:
     )
 
 
-def _writer(
-    connection: psycopg.Connection[Any], target: Target, who: evaluate.Login, subject: Subject
-) -> Writer:
-    """Writes as the owner; a superuser's login is confined. Raises NotPossible."""
-    owner = target.role or subject.owner or ""
-    if subject.owner_superuser and not target.role:
+def _writer(run: _Run, connection: psycopg.Connection[Any], subject: Subject) -> Writer:
+    """Writes as the owner; a login with more rights than those of owners is confined. Raises
+    NotPossible."""
+    who, asked = run.who, run.target.role
+    owner = asked or subject.owner or ""
+    if subject.owner_superuser and not asked:
         raise NotPossible(
             f"its owner {owner} is a superuser: its definition would run with a superuser's rights",
             "name a role that owns no more than it needs with --role, or use --strategy rebuild",
         )
-    if who.superuser or who.powers:
-        return confined_writer(connection, owner, superuser_login=True)
-    if owner not in who.may_be and owner != who.login:
+    evaluate.refuse_powers(run.aside, asked)
+    if not who.superuser and owner not in who.may_be:
         raise NotPossible(
             f"{who.login} may not act as {owner}, who owns it", f"log in as {owner} or a superuser"
         )
-    connection.execute("RESET ROLE")
-    if owner != who.login:
-        connection.execute(f"SET ROLE {ident(owner)}".encode())
-    return confined_writer(connection, owner, superuser_login=False)
+    return Writer(connection, run.aside, owner, not who.confined, who.superuser)
 
 
 def exit_code(ended: Iterable[Brought]) -> Exit:
-    """Unsettled is critical, unknown unknown, differing (looked only) a warning."""
+    """Unsettled is critical, unknown unknown, differing (looked only) a warning unless it may."""
     ends = {b.end for b in ended}
     for end, code in (
         (End.UNSETTLED, Exit.CRITICAL), (End.UNKNOWN, Exit.UNKNOWN), (End.DIFFERS, Exit.WARNING),

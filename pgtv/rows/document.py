@@ -8,7 +8,6 @@ from typing import Any
 
 from pgtv.catalog.model import Snapshot
 from pgtv.errors import SnapshotError
-from pgtv.explain.row import difference_document
 from pgtv.rows.paths import PathDiff
 from pgtv.rows.result import Difference, Fault, Result, State, exit_code
 from pgtv.rows.since import BLIND
@@ -69,6 +68,18 @@ def result_document(r: Result) -> dict[str, Any]:
         "evaluated_as": r.evaluated_as,
         "resumed": r.resumed,
         "since": _since(r),
+    }
+
+
+def difference_document(d: Difference) -> dict[str, Any]:
+    """One differing row as plain JSON types."""
+    return {
+        "kind": d.kind,
+        "key": list(d.key),
+        "fault": str(d.fault),
+        "inherited_from": list(d.inherited_from),
+        "places": d.places,
+        "paths": [{"path": p.path, "definition": p.expected, "table": p.found} for p in d.paths],
     }
 
 

@@ -3,36 +3,37 @@
 A definition may call functions, operators, casts and policies that somebody else wrote. SET ROLE
 does not confine them: planted code calls set_config('role', 'none') and is the login role again. So:
 
-- A login that is no superuser, and cannot become one, runs definitions itself, as the TVIEW's owner
-  where it may.
-- Any other login runs them inside a SECURITY DEFINER function in pg_temp that belongs to the owner:
-  there PostgreSQL refuses to change the role. (An owner who is a superuser is replaced by
-  pg_read_all_data.) The function is made in the transaction that evaluates, which then turns
-  read-only and is always rolled back: nothing stays, but one transaction id is used.
-- On a standby no function can be made: such a login is refused there.
+- A login that is no superuser, and has none of the rights that reach beyond the database, neither by
+  inheritance nor by SET ROLE, runs definitions itself, as the TVIEW's owner where it may.
+- Any other login runs them inside a function that belongs to the owner, see pgtv.rows.confined. (An
+  owner who is a superuser is replaced by pg_read_all_data.) It is made in the transaction that
+  evaluates, which then turns read-only and is always rolled back: nothing stays, but one transaction
+  id is used. Where such a login may not act as the owner it is refused, and on a standby, where no
+  function can be made.
 
-A read-only transaction that has its snapshot cannot be made writable again.
+A read-only transaction that has its snapshot cannot be made writable again, so nobody puts another
+function in place of ours; rolling back undoes the settings that a definition left. Until then the login
+itself asks nothing: questions about catalogs go through `ask` too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.errors import NotPossible
-from pgtv.rows import queries
+from pgtv.rows import confined, queries
 from pgtv.rows.subject import Subject
-from pgtv.session import Target, connect
+from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
     import psycopg
 
 READER = "pg_read_all_data"
 _READER_SINCE = 140000
-_EVENT_TRIGGERS_SINCE = 170000  # the setting that switches event triggers off
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Login:
 class Evaluation:
     """An open transaction in which definitions may be evaluated."""
 
-    connection: psycopg.Connection[Any]
+    _connection: psycopg.Connection[Any]
     roles: dict[str, str]  # TVIEW's owner -> the role that evaluates for it
     functions: dict[str, str]  # role -> its function in pg_temp; empty for a confined login
     lsn: str
@@ -69,47 +70,42 @@ class Evaluation:
         role = self.roles[owner]
         if role in self.functions:
             statement = f"SELECT x FROM {self.functions[role]}(%s) x"
-            return [r[0] for r in self.connection.execute(statement.encode(), (query,))]
+            return [r[0] for r in self._connection.execute(statement.encode(), (query,))]
         if role != self.role:
-            self.connection.execute(f"SET LOCAL ROLE {ident(role)}".encode())
+            self._connection.execute(f"SET LOCAL ROLE {ident(role)}".encode())
             self.role = role
-        return [r[0] for r in self.connection.execute(query.encode())]
+        return [r[0] for r in self._connection.execute(query.encode())]
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Errors inside leave the transaction usable."""
         import psycopg
 
-        self.connection.execute("SAVEPOINT ask")
+        self._connection.execute("SAVEPOINT ask")
         try:
             yield
         except psycopg.Error:
-            if not self.connection.closed:
-                self.connection.execute("ROLLBACK TO SAVEPOINT ask")
+            if not self._connection.closed:
+                self._connection.execute("ROLLBACK TO SAVEPOINT ask")
                 self.role = ""
             raise
-        self.connection.execute("RELEASE SAVEPOINT ask")
+        self._connection.execute("RELEASE SAVEPOINT ask")
 
     def evaluated_as(self, subject: Subject) -> str:
         return self.roles[subject.owner or ""]
 
 
-@contextmanager
-def session(target: Target) -> Iterator[psycopg.Connection[Any]]:
+def session(target: Target) -> AbstractContextManager[psycopg.Connection[Any]]:
     """A session for verifying: as who logged in, because --role only says who evaluates."""
-    connection = connect(replace(target, role=None), read_only=True)
-    try:
-        yield connection
-    except KeyboardInterrupt:
-        connection.cancel_safe(timeout=3)
-        raise
-    finally:
-        connection.close()
+    return connected(replace(target, role=None))
 
 
-def login(connection: psycopg.Connection[Any], owners: Iterable[str]) -> Login:
-    """What the session's login is. Raises psycopg.Error."""
-    row = connection.execute(queries.LOGIN.encode(), {"owners": sorted(set(owners))}).fetchone()
+def login(
+    connection: psycopg.Connection[Any], owners: Iterable[str], asked: str | None = None
+) -> Login:
+    """What the session's login is, and whom of these and READER it may become. Raises psycopg.Error."""
+    roles = {*owners, READER, *([asked] if asked else [])}
+    row = connection.execute(queries.LOGIN.encode(), {"roles": sorted(roles)}).fetchone()
     assert row is not None
     name, superuser, powers, may_be, in_recovery, version = row
     return Login(name, bool(superuser), tuple(powers), frozenset(may_be), in_recovery, version)
@@ -129,18 +125,20 @@ def choose_role(who: Login, owner: str, owner_superuser: bool, asked: str | None
             f"{reason}, and on a standby nothing can confine what a definition runs",
             "log in with -U as a role that is no superuser and may read the TVIEW and its view",
         )
-    if not who.superuser:
-        return who.login
-    if asked:
-        return asked
-    if not owner_superuser:
-        return owner
-    if who.version_num < _READER_SINCE:
+    if owner_superuser and not asked and who.version_num < _READER_SINCE:
         raise NotPossible(
             f"its owner {owner} is a superuser, and this release has no role {READER}",
             "name a role that may read it with --role, or log in as one",
         )
-    return READER
+    role = asked or (READER if owner_superuser else owner)
+    if not who.superuser and role not in who.may_be:
+        raise NotPossible(
+            f"the login {who.login} has the rights of {', '.join(who.powers)}, which no definition may"
+            f" use, and may not act as {role}",
+            f"GRANT {ident(role)} TO {ident(who.login)}, name another role with --role, or log in as a"
+            " role without such rights",
+        )
+    return role
 
 
 @contextmanager
@@ -156,7 +154,7 @@ def evaluation(
         owner: choose_role(who, owner, superuser, target.role)
         for owner, superuser in owners.items()
     }
-    _refuse_superusers(connection, target)
+    refuse_powers(connection, target.role)
     mode = "READ ONLY" if who.confined else "READ WRITE"
     connection.execute(f"BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ {mode}".encode())
     try:
@@ -171,18 +169,18 @@ def evaluation(
             connection.execute("ROLLBACK")
 
 
-def _refuse_superusers(connection: psycopg.Connection[Any], target: Target) -> None:
-    """--role must not bring back what this module keeps out."""
-    if target.role is None:
+def refuse_powers(connection: psycopg.Connection[Any], role: str | None) -> None:
+    """--role must not bring back what this module keeps out. Raises NotPossible."""
+    if role is None:
         return
-    row = connection.execute(
-        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", (target.role,)
-    ).fetchone()
+    row = connection.execute(queries.RIGHTS.encode(), {"role": role}).fetchone()
     if row is None:
-        raise NotPossible(f"there is no role {target.role}", "see: \\du in psql")
-    if row[0]:
+        raise NotPossible(f"there is no role {role}", "see: \\du in psql")
+    superuser, powers = row
+    if superuser or powers:
+        what = "is a superuser" if superuser else f"has the rights of {', '.join(powers)}"
         raise NotPossible(
-            f"--role {target.role} is a superuser: definitions are never evaluated as one",
+            f"--role {role} {what}: definitions are never evaluated as one",
             "name a role that may read the TVIEW and its view",
         )
 
@@ -191,9 +189,8 @@ def _pin(connection: psycopg.Connection[Any], target: Target) -> None:
     """What the extension's refresh computes under, for this transaction: also behind a pooler."""
     from psycopg import sql
 
-    settings = {
-        "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres",
-        "extra_float_digits": "1", "bytea_output": "hex", "row_security": "on", "jit": "off",
+    settings = confined.RENDERED | {
+        "jit": "off",
         "statement_timeout": target.statement_timeout, "lock_timeout": target.lock_timeout,
         "idle_in_transaction_session_timeout": "10min",
     }  # fmt: skip
@@ -208,19 +205,15 @@ def _pin(connection: psycopg.Connection[Any], target: Target) -> None:
 def _functions(connection: psycopg.Connection[Any], who: Login, roles: list[str]) -> dict[str, str]:
     """One function a role; event triggers of the database have no business with them."""
     statements = []
-    if who.superuser and who.version_num >= _EVENT_TRIGGERS_SINCE:
+    if who.superuser and who.version_num >= confined.EVENT_TRIGGERS_SINCE:
         statements.append("SET LOCAL event_triggers = off")
-    made = {}
+    functions = {}
     for i, role in enumerate(roles):
-        name = f"pg_temp.pgtv_ask_{i}"
-        made[role] = name
-        statements.append(
-            f"CREATE FUNCTION {name}(text) RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER"
-            " SET search_path = pg_catalog, pg_temp"
-            " AS 'BEGIN RETURN QUERY EXECUTE $1; END'"
+        name = f"pgtv_ask_{i}"
+        functions[role] = f"pg_temp.{name}"
+        # its own settings, as what another owner's definition set lasts as long as the transaction
+        statements += confined.made(
+            name, confined.ASK, role, superuser=who.superuser, settings=confined.RENDERED
         )
-        if role != who.login:
-            statements.append(f"ALTER FUNCTION {name}(text) OWNER TO {ident(role)}")
-            statements.append(f"GRANT EXECUTE ON FUNCTION {name}(text) TO {ident(who.login)}")
     connection.execute("; ".join(statements).encode())
-    return made
+    return functions

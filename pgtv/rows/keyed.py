@@ -62,7 +62,8 @@ def look_up(
     try:
         with evaluate.session(target) as connection:
             known = subjects(connection, snapshot)
-            who = evaluate.login(connection, [s.owner for s in known.values() if s.owner])
+            owners = [s.owner for s in known.values() if s.owner]
+            who = evaluate.login(connection, owners, target.role)
             subject = known[tview.table_oid]
             part = _part(subject, text)
             above = upstream_of(snapshot, known, subject)

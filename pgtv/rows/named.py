@@ -39,10 +39,7 @@ def load(path: Path, snapshot: Snapshot) -> Named:
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise UsageError(f"{path} is no report of schema {SCHEMA}", HINT)
     server = snapshot.server
-    theirs = raw.get("system_identifier"), raw.get("database_oid")
-    if theirs[1] != server.database_oid or (
-        None not in (theirs[0], server.system_identifier) and theirs[0] != server.system_identifier
-    ):
+    if not server.is_database(raw.get("system_identifier"), raw.get("database_oid")):
         raise UsageError(f"{path} is a report of another database: {raw.get('database')}")
     entries = raw.get("tviews")
     if not isinstance(entries, list):

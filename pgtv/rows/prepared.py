@@ -6,19 +6,22 @@ lock on every key that it changes or creates: see pgtv.catalog.dialects.locking.
 are otherwise seen by nobody; only their number is bounded by those locks.
 
 Reads the tables once, under ACCESS SHARE, in a read-only transaction; a table on which the
-transaction holds ACCESS EXCLUSIVE is left out.
+transaction holds ACCESS EXCLUSIVE is left out, and so is one that runs code when it is read: who looks
+is mostly a superuser, and the table is anybody's. Keys are printed by their types' output functions,
+which superusers make, and not by casts, which anybody can make for types of his own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident
-from pgtv.catalog.dialects.locking import CREATES, RELATION, hashes_of_key
+from pgtv.catalog.dialects.locking import CREATES, RELATION, VALUE, hashes_of_key
 from pgtv.catalog.model import Lock, Prepared, Relation, Snapshot
 from pgtv.catalog.waits import held_by, written_by
-from pgtv.repairs.twophase import Keys, tables_of_tviews, value_locks
+from pgtv.graph.edges import edges
 from pgtv.session import snapshot_transaction, translate
 
 if TYPE_CHECKING:
@@ -27,14 +30,59 @@ if TYPE_CHECKING:
 KEPT = 100  # keys a table that are told; all are counted
 AHEAD = 10_000  # integers above the greatest visible key that are tried against its locks
 
+
+@dataclass(frozen=True)
+class Keys:
+    """Rows of one table that a prepared transaction touched, as far as others can see them.
+
+    changed: visible rows that it changed, deleted or locked. savepoint: how many of them carry a
+    savepoint's mark that may be another open transaction's. keys: theirs, up to a bound. created:
+    keys of rows that it makes, told by its locks. unseen: locked values that fit no key known; None
+    where it locked too many to tell them apart. reason: why the table was not looked into.
+    """
+
+    relation: str
+    columns: tuple[str, ...] = ()
+    changed: int = 0
+    savepoint: int = 0
+    keys: tuple[tuple[str | None, ...], ...] = ()
+    created: tuple[str, ...] = ()
+    unseen: int | None = 0
+    reason: str | None = None
+
+
 # Marks by transaction id: only those as young as the transaction itself can be its savepoints'.
 _MARKED = """
 SELECT x.xmax::text, pg_catalog.count(*)::int8,
-       (pg_catalog.array_agg(ARRAY[{keys}]::text[] ORDER BY {order}))[1:{kept}]
+       (pg_catalog.array_agg(ARRAY[{keys}] ORDER BY {order}))[1:{kept}]
 FROM ONLY {table} x
 WHERE x.xmax <> '0'::pg_catalog.xid AND pg_catalog.age(x.xmax) <= pg_catalog.age(%(xid)s::pg_catalog.xid)
   AND pg_catalog.age(x.xmax) >= 0
 GROUP BY x.xmax::text
+"""
+
+# What the planner computes constants in before it reads the table, where it calls what was made since
+# the server was; but not what a superuser made. The transaction's own lock keeps new indexes away.
+_PLANNED = """
+SELECT pg_catalog.format('%%s %%I calls %%s', e.what, e.name, COALESCE(
+         d.refobjid::pg_catalog.regprocedure::text, 'an operator'))
+FROM (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, i.indexrelid AS oid,
+             'its index' AS what, c.relname AS name
+      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+      WHERE i.indrelid = %(table)s::oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
+      UNION ALL
+      SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid, 'its statistics', s.stxname
+      FROM pg_catalog.pg_statistic_ext s
+      WHERE s.stxrelid = %(table)s::oid AND s.stxexprs IS NOT NULL) e
+JOIN pg_catalog.pg_depend d ON d.classid = e.class AND d.objid = e.oid
+LEFT JOIN pg_catalog.pg_proc p
+       ON d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = d.refobjid
+LEFT JOIN pg_catalog.pg_operator o
+       ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+LEFT JOIN pg_catalog.pg_proc f ON f.oid = o.oprcode
+JOIN pg_catalog.pg_roles r ON r.oid = COALESCE(p.proowner, f.proowner)
+WHERE d.refobjid >= 16384 AND NOT r.rolsuper AND r.rolname <> SESSION_USER
+LIMIT 1
 """
 
 # Of these ids, those of savepoints still open; and the transactions that each may belong to.
@@ -58,6 +106,23 @@ WHERE m.whole >= 0 AND pg_catalog.age(m.xid::pg_catalog.xid) > 0
                      AND l.transactionid = m.xid::pg_catalog.xid)
   AND pg_catalog.pg_xact_status(m.whole::text::pg_catalog.xid8) = 'in progress'
 """
+
+
+def tables_of_tviews(snapshot: Snapshot) -> set[int]:
+    """OIDs of TVIEWs' tables and of all that they read; the extension's own tables are not among them."""
+    graph = edges(snapshot)
+    return set(graph.upstream(graph.tviews))
+
+
+def value_locks(locks: Iterable[Lock], gid: str) -> set[tuple[int, int]]:
+    """(relation, hash) of every single value that a prepared transaction locked for writing."""
+    found = set()
+    for lock in locks:
+        if lock.gid == gid and lock.advisory and lock.granted and lock.mode == "ExclusiveLock":
+            relation, hashed, kind = (int(x) for x in (lock.target or "0/0/0").split("/"))
+            if kind == VALUE:
+                found.add((relation, hashed))
+    return found
 
 
 def keys(connection: psycopg.Connection[Any], snapshot: Snapshot, one: Prepared) -> list[Keys]:
@@ -91,10 +156,16 @@ def keys(connection: psycopg.Connection[Any], snapshot: Snapshot, one: Prepared)
 def _of_table(
     connection: psycopg.Connection[Any], snapshot: Snapshot, one: Prepared, relation: Relation
 ) -> Keys:
+    # nor are policies applied, or checks planned with
+    connection.execute("SET LOCAL row_security = off; SET LOCAL constraint_exclusion = off")
+    code = connection.execute(_PLANNED, {"table": relation.oid}).fetchone()
+    if code:
+        why = f"{code[0]}, which reading the table would run (its owner: {relation.owner})"
+        return Keys(relation.qualified, reason=why)
     columns = _key_columns(snapshot, relation)
     listed = ", ".join(f"x.{ident(c)}" for c in columns)
     query = _MARKED.format(
-        keys=", ".join(f"x.{ident(c)}::text" for c in columns) or "x.ctid::text",
+        keys=", ".join(_told(f"x.{ident(c)}") for c in columns) or "x.ctid::text",
         order=listed or "x.ctid", kept=KEPT, table=relation.qualified,
     )  # fmt: skip
     rows = connection.execute(query.encode(), {"xid": one.xid}).fetchall()
@@ -112,6 +183,10 @@ def _of_table(
     return Keys(
         relation.qualified, columns, changed, savepoint, tuple(shown[:KEPT]), created, unseen
     )
+
+
+def _told(column: str) -> str:
+    return f"CASE WHEN {column} IS DISTINCT FROM NULL THEN pg_catalog.format('%%s', {column}) END"
 
 
 def _savepoints(connection: psycopg.Connection[Any], marks: Sequence[str]) -> dict[str, list[str]]:

@@ -52,12 +52,23 @@ SELECT SESSION_USER::text AS login,
                 AND pg_catalog.pg_has_role(SESSION_USER, r.oid, 'MEMBER')
               ORDER BY 1) AS powers,
        ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r
-              WHERE r.rolname = ANY (%(owners)s::text[])
+              WHERE r.rolname = ANY (%(roles)s::text[])
                 AND pg_catalog.pg_has_role(SESSION_USER, r.oid,
                       CASE WHEN pg_catalog.current_setting('server_version_num')::int4 >= 160000
                            THEN 'SET' ELSE 'MEMBER' END)) AS may_be,
        pg_catalog.pg_is_in_recovery() AS in_recovery,
        pg_catalog.current_setting('server_version_num')::int4 AS version_num
+"""
+
+# Whether code run as a role, which cannot become another one, has more rights than those of SQL.
+RIGHTS = """
+SELECT a.rolsuper,
+       ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r
+              WHERE (r.rolsuper OR r.rolname IN ('pg_execute_server_program',
+                                                 'pg_write_server_files', 'pg_read_server_files'))
+                AND r.rolname <> a.rolname AND pg_catalog.pg_has_role(a.oid, r.oid, 'USAGE')
+              ORDER BY 1)
+FROM pg_catalog.pg_roles a WHERE a.rolname = %(role)s
 """
 
 MOMENT = """

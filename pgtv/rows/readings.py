@@ -14,9 +14,9 @@ from typing import Any
 
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import ident
-from pgtv.catalog.model import Relation, Snapshot
+from pgtv.catalog.model import Relation, Snapshot, Tview
+from pgtv.rows.plan_sql import relation_name, rendered
 from pgtv.rows.subject import Subject
-from pgtv.rows.upstream import relation_name, rendered
 
 LOCAL, MAPPED, PROPAGATED, ANY = "local", "mapped", "propagated", "any"
 _COLUMN = re.compile(r"\{c:(\d+):(\d+)\}")
@@ -173,6 +173,23 @@ def _is_root(snapshot: Snapshot, plan: dict[str, Any], relation: Relation, colum
         for i in snapshot.indexes_on.get(relation.oid, ())
     )
     return named and not plan.get("set_operation") and not_null and unique
+
+
+def lookups(reader: Tview, other: Tview) -> tuple[str, ...]:
+    """The columns of `reader` by which documents of another TVIEW are looked up: they hold its key."""
+    return _lookups(reader.plan, other.entity) if isinstance(reader.plan, dict) else ()
+
+
+def kind_of_read(reader: Tview, other: Tview) -> str | None:
+    """As what the plan of `reader` tells that the other's table is read; None where it does not, or in
+    several ways."""
+    tables = reader.plan.get("tables") if isinstance(reader.plan, dict) else None
+    kinds = [
+        str(t.get("kind"))
+        for t in (tables if isinstance(tables, list) else ())
+        if isinstance(t, dict) and t.get("relid") == other.table_oid
+    ]
+    return kinds[0] if len(kinds) == 1 else None
 
 
 def _lookups(plan: dict[str, Any], entity: object) -> tuple[str, ...]:

@@ -23,12 +23,12 @@ def load(path: Path, snapshot: Snapshot, mode: str) -> list[Result]:
         return []
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise SnapshotError(f"cannot read {path}: {e}", "delete it to begin anew") from None
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise SnapshotError(f"{path} is no file of verify --resume", "name another file")
-    theirs = (raw.get("system_identifier"), raw.get("database_oid"), raw.get("mode"))
-    if theirs != _identity(snapshot, mode):
+    here = snapshot.server.is_database(raw.get("system_identifier"), raw.get("database_oid"))
+    if not here or raw.get("mode") != mode:
         raise UsageError(
             f"{path} belongs to a run on another database, or in another mode", "name another file"
         )
@@ -42,12 +42,11 @@ def save(path: Path, snapshot: Snapshot, mode: str, results: Sequence[Result]) -
 
     Raises SnapshotError when it cannot be written.
     """
-    system, database, mode = _identity(snapshot, mode)
     finished = [r for r in results if r.state not in (State.UNKNOWN, State.SKIPPED)]
     raw = {
         "schema": SCHEMA,
-        "system_identifier": system,
-        "database_oid": database,
+        "system_identifier": snapshot.server.system_identifier,
+        "database_oid": snapshot.server.database_oid,
         "mode": mode,
         "finished": [result_document(r) for r in finished],
     }
@@ -58,7 +57,3 @@ def save(path: Path, snapshot: Snapshot, mode: str, results: Sequence[Result]) -
         partial.replace(path)
     except OSError as e:
         raise SnapshotError(f"cannot write {path}: {e.strerror}") from None
-
-
-def _identity(snapshot: Snapshot, mode: str) -> tuple[str | None, int, str]:
-    return snapshot.server.system_identifier, snapshot.server.database_oid, mode

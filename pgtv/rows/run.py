@@ -69,7 +69,8 @@ def verify_all(plan: Plan) -> list[Result]:
     with evaluate.session(plan.target) as connection:
         try:
             known = subjects(connection, plan.snapshot)
-            who = evaluate.login(connection, [s.owner for s in known.values() if s.owner])
+            owners = [s.owner for s in known.values() if s.owner]
+            who = evaluate.login(connection, owners, plan.target.role)
         except psycopg.Error as e:
             raise translate(e) from None
     run = _Run(plan, known, who, threading.Event())
@@ -118,6 +119,7 @@ class _Run:
     cancelled: threading.Event
     lock: threading.Lock = field(default_factory=threading.Lock)
     sessions: set[object] = field(default_factory=set)
+    verified: bool = False  # any TVIEW
 
     def report(self, result: Result) -> None:
         if self.plan.on_result:
@@ -139,14 +141,24 @@ class _Run:
             tview.label, tview.entity, State.UNKNOWN, self.plan.wanted.mode, tview.identity,
             tview.table_oid, apart=subject.apart,
         )  # fmt: skip
-        if self.plan.budget is not None and spent >= self.plan.budget:
+        if self._used_up(spent):
             result = replace(base, state=State.SKIPPED, reason="the budget was used up before it")
         elif self.cancelled.is_set():
             result = replace(base, state=State.SKIPPED, reason="interrupted")
         else:
             result = self._verify(subject, base)
+            self.verified |= result.state is not State.UNKNOWN
         self.report(result)
         return result
+
+    def _used_up(self, spent: float) -> bool:
+        """Whether the budget lets no other TVIEW begin.
+
+        What cannot be verified is never recorded, and so the first again with the oldest first: until
+        another one was verified it uses nothing up, or a timer would never come past it.
+        """
+        budget = self.plan.budget
+        return budget is not None and spent >= budget and (self.verified or not budget)
 
     def _verify(self, subject: Subject, base: Result) -> Result:
         import psycopg

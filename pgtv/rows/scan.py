@@ -25,8 +25,9 @@ MOST_AGE = _HALF - 10_000_000  # farther back, numbers cannot be told from those
 # Of the transaction that runs it: the oldest transaction not known to have ended, the next number,
 # and how many transactions ago a given one was.
 MOMENT = """
-SELECT pg_catalog.pg_snapshot_xmin(s)::text::int8, pg_catalog.pg_snapshot_xmax(s)::text::int8,
-       pg_catalog.age(%(xid)s::text::pg_catalog.xid)
+SELECT pg_catalog.json_build_array(
+       pg_catalog.pg_snapshot_xmin(s)::text::int8, pg_catalog.pg_snapshot_xmax(s)::text::int8,
+       pg_catalog.age('%d'::pg_catalog.xid))::text
 FROM pg_catalog.pg_current_snapshot() s
 """
 
@@ -76,19 +77,19 @@ def after(xid: int, horizon: int, span: int = _HALF) -> bool:
     return (xid - horizon) % _WHOLE < span
 
 
-def horizon(evaluation: Evaluation, xid: int | None = None) -> Horizon | None:
+def horizon(evaluation: Evaluation, subject: Subject, xid: int | None = None) -> Horizon | None:
     """The horizon `xid` as this transaction sees it, by default its own snapshot's.
 
     None where it lies too far back to be told from the future. Raises psycopg.Error.
     """
-    ask = evaluation.connection.execute
-    row = ask(MOMENT.encode(), {"xid": str((xid or 0) % _WHOLE)}).fetchone()
-    assert row is not None
-    oldest, following, age = row
+
+    def moment(of: int) -> list[int]:
+        found: list[int] = json.loads(evaluation.ask(subject, MOMENT % (of % _WHOLE))[0])
+        return found
+
+    oldest, following, age = moment(xid or 0)
     if xid is None:
-        row = ask(MOMENT.encode(), {"xid": str(oldest % _WHOLE)}).fetchone()
-        assert row is not None
-        return Horizon(oldest, row[2], following)
+        return Horizon(oldest, moment(oldest)[2], following)
     if not 0 <= following - xid < MOST_AGE:
         return None
     return Horizon(xid, age, following)

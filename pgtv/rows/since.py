@@ -166,15 +166,15 @@ def _look(
     stands = stands.over(repr(sorted(found.items())))
     if baseline and stands.fingerprint != baseline.fingerprint:
         raise _Whole("its definition changed since, or what that stands on")
-    now = since = scan.horizon(evaluation)
+    now = since = scan.horizon(evaluation, subject)
     if baseline:
-        since = scan.horizon(evaluation, baseline.horizon)
+        since = scan.horizon(evaluation, subject, baseline.horizon)
     if now is None or since is None:
         raise _Whole("two billion transactions passed since: row versions no longer tell")
     if baseline and set(baseline.sides) != set(found):
         raise _Whole("it reads other relations than then")
     known = {oid: s.recent for oid, s in baseline.sides.items()} if baseline else {}
-    most = _most(subject.estimate) if baseline else None
+    most = worth_by_key(subject.estimate) if baseline else None
     scans = {}
     for oid, reading in found.items():
         relation = snapshot.by_oid.get(oid)
@@ -187,7 +187,7 @@ def _look(
     return _Look(now, stands, found, scans, known)
 
 
-def _most(rows: float) -> int:
+def worth_by_key(rows: float) -> int:
     """Of a TVIEW of about so many rows, how many are worth looking at one by one."""
     return max(FEW_KEYS, min(int(MOST_KEYS * rows), scan.MOST_YOUNG))
 
@@ -212,7 +212,7 @@ def _keys(
         if oid not in root and not (oid == own_oid and root):
             label = look.readings[oid].label
             raise _Whole(f"rows went from {label} for which no other row of the same key came")
-    most = _most(look.scans[own_oid].rows or 0)
+    most = worth_by_key(look.scans[own_oid].rows or 0)
     keys: set[str] = set()
     for oid, reading in look.readings.items():
         new = changes[oid].new

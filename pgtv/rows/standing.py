@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pgtv.catalog.model import Snapshot
-from pgtv.checks.volatile_definition import causes
-from pgtv.definitions.builtin import TIME
-from pgtv.graph.lineage import Names, of_text
+from pgtv.graph.lineage import Names
+from pgtv.rows import moving
 from pgtv.rows.evaluate import Evaluation
 from pgtv.rows.subject import Subject
 
@@ -24,7 +23,7 @@ from pgtv.rows.subject import Subject
 REACHED = """
 WITH RECURSIVE reached(class, object) AS (
   SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, b.oid::oid
-    FROM pg_catalog.unnest(%(begin)s::int8[]) b(oid)
+    FROM pg_catalog.unnest('{%s}'::int8[]) b(oid)
   UNION
   SELECT n.class, n.object FROM reached r CROSS JOIN LATERAL (
     SELECT d.refclassid, d.refobjid FROM pg_catalog.pg_depend d
@@ -56,7 +55,8 @@ WITH RECURSIVE reached(class, object) AS (
     'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_ts_config'::pg_catalog.regclass,
     'pg_catalog.pg_ts_dict'::pg_catalog.regclass)
 )
-SELECT r.class::pg_catalog.regclass::text, r.object::int8, c.relkind::text, m.amname::text,
+SELECT pg_catalog.json_build_array(
+       r.class::pg_catalog.regclass::text, r.object::int8, c.relkind::text, m.amname::text,
        c.relrowsecurity, c.oid::pg_catalog.regclass::text,
        CASE WHEN p.provolatile <> 'i' THEN p.oid::pg_catalog.regprocedure::text END,
        pg_catalog.md5(pg_catalog.concat_ws('|',
@@ -71,7 +71,7 @@ SELECT r.class::pg_catalog.regclass::text, r.object::int8, c.relkind::text, m.am
             FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
          o::text, l::text, pg_catalog.pg_collation_actual_version(l.oid), f.adbin::text, s::text,
          (SELECT pg_catalog.string_agg(x::text, ';' ORDER BY x.maptokentype, x.mapseqno)
-            FROM pg_catalog.pg_ts_config_map x WHERE x.mapcfg = s.oid), i::text))
+            FROM pg_catalog.pg_ts_config_map x WHERE x.mapcfg = s.oid), i::text)))::text
 FROM reached r
 LEFT JOIN pg_catalog.pg_class c
   ON r.class = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = r.object
@@ -93,16 +93,16 @@ LEFT JOIN pg_catalog.pg_ts_config s
   ON r.class = 'pg_catalog.pg_ts_config'::pg_catalog.regclass AND s.oid = r.object
 LEFT JOIN pg_catalog.pg_ts_dict i
   ON r.class = 'pg_catalog.pg_ts_dict'::pg_catalog.regclass AND i.oid = r.object
-ORDER BY 1, 2
+ORDER BY r.class::pg_catalog.regclass::text, r.object
 """
 
 # Of the whole database: the server's release, its collation, and settings that no session pins.
 SURROUNDINGS = """
-SELECT pg_catalog.current_setting('server_version_num'),
+SELECT pg_catalog.json_build_array(pg_catalog.current_setting('server_version_num'),
        pg_catalog.pg_database_collation_actual_version(d.oid), d.datcollate, d.datctype,
        pg_catalog.current_setting('lc_monetary'), pg_catalog.current_setting('lc_numeric'),
        pg_catalog.current_setting('lc_time'),
-       pg_catalog.current_setting('default_text_search_config')
+       pg_catalog.current_setting('default_text_search_config'))::text
 FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()
 """
 
@@ -127,10 +127,9 @@ class Standing:
 
 def standing(evaluation: Evaluation, snapshot: Snapshot, subject: Subject) -> Standing:
     """What a TVIEW's definition stands on, in this transaction. Raises psycopg.Error."""
-    ask = evaluation.connection.execute
-    begin = [subject.tview.view_oid, subject.tview.table_oid]
-    objects = ask(REACHED.encode(), {"begin": begin}).fetchall()
-    around = ask(SURROUNDINGS.encode()).fetchone()
+    begin = f"{subject.tview.view_oid},{subject.tview.table_oid}"
+    objects = [json.loads(r) for r in evaluation.ask(subject, REACHED % begin)]
+    around = evaluation.ask(subject, SURROUNDINGS)
     shape = [subject.table, subject.view, [repr(c) for c in subject.columns], subject.unique]
     plan = json.dumps(subject.tview.plan, sort_keys=True, default=str)
     text = json.dumps([objects, around, shape, subject.tview.identity, plan], default=str)
@@ -152,9 +151,9 @@ def _problems(
     if len(subject.keys) != 1 or not subject.unique or not subject.keys[0].plain:
         yield "its key is not one column of a simple type with a unique index"
     names = Names(snapshot)
-    for class_, oid, kind, method, row_security, name, moving, _ in objects:
-        if class_ == "pg_proc" and moving:
-            yield f"it calls {moving}, which is not IMMUTABLE"
+    for class_, oid, kind, method, row_security, name, varies, _ in objects:
+        if class_ == "pg_proc" and varies:
+            yield f"it calls {varies}, which is not IMMUTABLE"
         if class_ != "pg_class":
             continue
         if kind not in (*_HOLD_ROWS, *_INNER):
@@ -166,21 +165,4 @@ def _problems(
         elif kind in ("r", "m") and method != "heap":
             yield f"{name} is not kept as heap but as {method}"
         if kind == "v":
-            yield from _moving(snapshot, names, oid)
-
-
-def _moving(snapshot: Snapshot, names: Names, oid: int) -> Iterator[str]:
-    """What makes a view's result change while all rows stay."""
-    relation = snapshot.by_oid.get(oid)
-    text = relation.definition if relation else None
-    reads = of_text(names, oid, text).reads if text else None
-    if reads is None:
-        yield "its definition could not be read"
-        return
-    for what, why in causes(reads).items():
-        yield f"it uses {what}, which is {why}"
-    for call in reads.functions:
-        if call.name in TIME and call.schema in (None, "pg_catalog"):
-            yield f"it uses {call.name}(), which is the time"
-    for what, _ in reads.time:
-        yield f"it uses {what}, which is the time"
+            yield from moving.of_view(snapshot, names, oid)

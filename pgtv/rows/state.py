@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, LiteralString
 
+from pgtv import kept, shipped
 from pgtv.errors import NotPossible, PgtvError
 from pgtv.rows.baseline import Baseline, from_document
 from pgtv.rows.result import Result, State
-from pgtv.session import Target, connect, translate
+from pgtv.session import Target, connect, snapshot_transaction, translate
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,33 +21,34 @@ if TYPE_CHECKING:
 VERSION = 3  # of sql/state/install.sql; sql/state/upgrade-N-M.sql lead there
 KEPT = 100  # records a TVIEW; older ones are deleted as new ones are written
 
-# One row where the schema stands; nothing else is assumed of it.
-INSTALLED = """
-SELECT n.oid IS NOT NULL AS present,
-       pg_catalog.to_regclass('pgtv.installation') IS NOT NULL AS ours,
-       pg_catalog.to_regclass('pgtv.verification') IS NOT NULL
-         AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-         AND pg_catalog.has_table_privilege(
-               pg_catalog.to_regclass('pgtv.verification'), 'INSERT') AS writable,
-       EXISTS (SELECT FROM pg_catalog.pg_attribute a
-                WHERE a.attrelid = pg_catalog.to_regclass('pgtv.verification')
-                  AND a.attname = 'baseline' AND NOT a.attisdropped) AS remembers
-FROM (VALUES (1)) one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
-"""
-
-STANDING = """
-SELECT i.version, n.nspowner::pg_catalog.regrole::text AS owner,
+# One row where the schema stands; nothing else is assumed of it, least of all that pgtv made it.
+_STANDING = """
+SELECT n.nspowner::pg_catalog.regrole::text AS owner,
        n.nspowner = (SELECT m.oid FROM pg_catalog.pg_roles m WHERE m.rolname = CURRENT_USER) AS mine,
-       i.system_identifier = c.system_identifier::text AND i.database_oid = d.oid AS here
-FROM pgtv.installation i
-JOIN pg_catalog.pg_namespace n ON n.nspname = 'pgtv'
+       i.oid IS NOT NULL AS ours,
+       COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                AND pg_catalog.has_table_privilege(v.oid, 'INSERT'), false) AS writable,
+       EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = v.oid AND a.attname = 'baseline' AND NOT a.attisdropped) AS remembers,
+       c.system_identifier::text AS system_identifier, d.oid::int8 AS database_oid
+FROM pg_catalog.pg_namespace n
 JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
 CROSS JOIN pg_catalog.pg_control_system() c
+LEFT JOIN pg_catalog.pg_class i
+       ON i.relnamespace = n.oid AND i.relname = 'installation' AND i.relkind = 'r'
+LEFT JOIN pg_catalog.pg_class v ON v.relnamespace = n.oid AND v.relname = 'verification'
+WHERE n.nspname = 'pgtv'
 """
+
+_INSTALLATION = {"version": "int4", "system_identifier": "text", "database_oid": "oid"}
+_BASELINE = {
+    "id": "int8", "table_oid": "oid", "baseline": "text", "system_identifier": "text",
+    "database_oid": "oid",
+}  # fmt: skip
 
 # A restored copy brings the other database's records along; they stay, but no longer count.
 ADOPT = """\
-UPDATE pgtv.installation SET
+UPDATE ONLY pgtv.installation SET
     system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c),
     database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
                      WHERE d.datname = pg_catalog.current_database());
@@ -61,33 +65,17 @@ FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database()
 """
 
-# The newest of each table that can be built on; what differed since then changes nothing about it.
-_BASELINES = """
-SELECT DISTINCT ON (v.table_oid) v.table_oid::int8, v.baseline
-FROM pgtv.verification v
-WHERE v.baseline IS NOT NULL
-  AND v.system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
-  AND v.database_oid = (SELECT d.oid FROM pg_catalog.pg_database d
-                         WHERE d.datname = pg_catalog.current_database())
-ORDER BY v.table_oid, v.id DESC
-"""
-
 _TRIM = """
-DELETE FROM pgtv.verification v
+DELETE FROM ONLY pgtv.verification v
 WHERE v.table_name = %(table)s AND v.id <= (
-  SELECT o.id FROM pgtv.verification o WHERE o.table_name = %(table)s
+  SELECT o.id FROM ONLY pgtv.verification o WHERE o.table_name = %(table)s
   ORDER BY o.id DESC OFFSET %(kept)s LIMIT 1)
 """
 
 
 def script(name: str = "install") -> str:
-    """The text of sql/state/NAME.sql, from the checkout or from the wheel."""
-    here = Path(__file__).resolve()
-    for folder in (here.parent.parent / "_sql", here.parent.parent.parent / "sql"):
-        path = folder / "state" / f"{name}.sql"
-        if path.exists():
-            return path.read_text(encoding="utf-8")
-    raise NotPossible(f"sql/state/{name}.sql is not part of this installation")
+    """The text of sql/state/NAME.sql. Raises NotPossible."""
+    return shipped.text(f"state/{name}")
 
 
 def upgrade(version: int) -> str:
@@ -95,34 +83,79 @@ def upgrade(version: int) -> str:
     return "".join(script(f"upgrade-{v}-{v + 1}") for v in range(version, VERSION))
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The schema as it stands, whoever made it.
+
+    owner: quoted. mine: the current role's. version: None where pgtv did not make it. here: it is of
+    this server and database. writable: this role may INSERT verifications; remembers: with what a
+    later one can build on.
+    """
+
+    owner: str
+    mine: bool
+    version: int | None
+    here: bool
+    writable: bool
+    remembers: bool
+    place: tuple[str, int]
+
+
+def standing(connection: psycopg.Connection[Any]) -> Standing | None:
+    """What stands in this database; None for nothing. Raises psycopg.Error."""
+    from psycopg.rows import dict_row
+
+    with snapshot_transaction(connection):
+        with connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(_STANDING).fetchone()
+        if row is None:
+            return None
+        made = []
+        if row["ours"]:
+            made = list(kept.read(connection, kept.SCHEMA, "installation", _INSTALLATION))
+    place = (row["system_identifier"], row["database_oid"])
+    one = made[0] if made else {}
+    return Standing(
+        row["owner"], row["mine"], one.get("version"),
+        (one.get("system_identifier"), one.get("database_oid")) == place,
+        row["writable"], row["remembers"], place,
+    )  # fmt: skip
+
+
+def foreign(found: Standing) -> NotPossible:
+    """What to say of a schema of that name which `pgtv init` did not make."""
+    return NotPossible(
+        f"there is a schema pgtv that pgtv did not make (its owner: {found.owner})",
+        "rename or drop it, then: pgtv init",
+    )
+
+
 def require(connection: psycopg.Connection[Any]) -> None:
-    """Raises NotPossible where the schema pgtv is missing, older or newer, or another database's."""
-    row = connection.execute(INSTALLED).fetchone()
-    if row is None or not row[0]:
+    """Raises NotPossible where the schema pgtv is missing, older or newer, another database's, or has
+    what would run when it is written."""
+    found = standing(connection)
+    if found is None:
         raise NotPossible(
             "there is no schema pgtv to keep the states in", "pgtv init shows it, --apply makes it"
         )
-    standing = connection.execute(STANDING).fetchone() if row[1] else None
-    if standing is None:
+    if found.version is None:
+        raise foreign(found)
+    if found.version > VERSION:
         raise NotPossible(
-            "there is a schema pgtv that pgtv did not make", "rename or drop it, then: pgtv init"
-        )
-    version, *_, here = standing
-    if version > VERSION:
-        raise NotPossible(
-            f"the schema pgtv has version {version}, this pgtv knows {VERSION}",
+            f"the schema pgtv has version {found.version}, this pgtv knows {VERSION}",
             "use the newer pgtv",
         )
-    if version < VERSION:
+    if found.version < VERSION:
         raise NotPossible(
-            f"the schema pgtv has version {version}, this needs {VERSION}",
+            f"the schema pgtv has version {found.version}, this needs {VERSION}",
             "pgtv init shows what brings it there, --apply does it",
         )
-    if not here:
+    if not found.here:
         raise NotPossible(
             "the schema pgtv was restored from another server or database",
             "pgtv init shows how to make it this one's, --apply does it",
         )
+    kept.check(connection)
 
 
 def baselines(target: Target) -> dict[int, Baseline]:
@@ -132,18 +165,26 @@ def baselines(target: Target) -> dict[int, Baseline]:
 
     try:
         with connect(target) as connection:
-            row = connection.execute(INSTALLED).fetchone()
-            if row is None or not row[1]:
+            found = standing(connection)
+            if found is None or found.version is None:
                 raise NotPossible(
                     "nothing is kept to build on: there is no schema pgtv",
                     "pgtv init shows it, --apply makes it; then: pgtv verify",
                 )
-            if not row[3]:
+            if not found.remembers:
                 raise NotPossible(
                     "nothing is kept to build on: the schema pgtv is of an older pgtv",
                     "pgtv init shows what brings it to this one's, --apply does it",
                 )
-            rows = connection.execute(_BASELINES).fetchall()
+            # the newest of each table that can be built on; what differed since then changes nothing
+            # about it
+            newest: dict[int, tuple[int, str]] = {}
+            with snapshot_transaction(connection):
+                for row in kept.read(connection, kept.SCHEMA, "verification", _BASELINE):
+                    of_this = (row["system_identifier"], row["database_oid"]) == found.place
+                    if row["baseline"] is not None and of_this:
+                        one = (row["id"] or 0, row["baseline"])
+                        newest[row["table_oid"]] = max(newest.get(row["table_oid"], one), one)
     except psycopg.errors.InsufficientPrivilege as e:
         raise NotPossible(
             f"what is kept to build on may not be read: {e.diag.message_primary}",
@@ -151,8 +192,15 @@ def baselines(target: Target) -> dict[int, Baseline]:
         ) from None
     except psycopg.Error as e:
         raise translate(e) from None
-    found = {oid: from_document(raw) for oid, raw in rows}
-    return {oid: b for oid, b in found.items() if b is not None}
+    read = {oid: _baseline(text) for oid, (_, text) in newest.items()}
+    return {oid: b for oid, b in read.items() if b is not None}
+
+
+def _baseline(text: str) -> Baseline | None:
+    try:
+        return from_document(json.loads(text))
+    except (ValueError, RecursionError):  # whatever column of that name somebody made
+        return None
 
 
 def remembers(target: Target) -> bool:
@@ -161,9 +209,9 @@ def remembers(target: Target) -> bool:
 
     try:
         with connect(target) as connection:
-            recovering = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
-            row = connection.execute(INSTALLED).fetchone()
-            return bool(row and row[2] and row[3] and recovering and not recovering[0])
+            found = standing(connection)
+            able = found is not None and found.writable and found.remembers
+            return able and not _in_recovery(connection)
     except (psycopg.Error, PgtvError):
         return False
 
@@ -179,8 +227,10 @@ def record(target: Target, results: Sequence[Result]) -> str | None:
     if not worth:
         return "nothing was verified in full"
     try:
-        with connect(target, read_only=False) as connection:
+        with connect(target) as connection:  # its transaction says that it writes
             return _write(connection, worth)
+    except NotPossible as e:
+        return e.message
     except psycopg.Error as e:
         return str(e.diag.message_primary or e).strip()
 
@@ -195,33 +245,39 @@ def recordable(result: Result) -> bool:
 
 
 def _write(connection: psycopg.Connection[Any], results: Sequence[Result]) -> str | None:
-    row = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
-    if row and row[0]:
+    if _in_recovery(connection):
         return "this server is a standby"
-    row = connection.execute(INSTALLED).fetchone()
-    assert row is not None
-    present, _, writable, remembers_too = row
-    extra = (", baseline", ", %(baseline)s::jsonb") if remembers_too else ("", "")
-    statement = _RECORD.format(column=extra[0], value=extra[1])
-    if not present:
+    found = standing(connection)
+    if found is None:
         return "there is no schema pgtv (pgtv init shows how to make it)"
-    if not writable:
+    if not found.writable:
         return "this role may not INSERT into pgtv.verification"
-    connection.execute("BEGIN READ WRITE")
-    for r in results:
-        values = {
-            "table": r.tview, "oid": r.table_oid, "at": r.verified_at, "lsn": r.lsn,
-            "mode": r.mode, "rows": r.rows, "differing": r.differing,
-            "ms": round(r.seconds * 1000, 1),
-            "baseline": json.dumps(r.baseline.document()) if r.baseline else None,
-        }  # fmt: skip
-        connection.execute(statement.encode(), values)
-    connection.execute("COMMIT")
-    try:
-        connection.execute("BEGIN READ WRITE")
+    extra = (", baseline", ", %(baseline)s::jsonb") if found.remembers else ("", "")
+    statement = _RECORD.format(column=extra[0], value=extra[1])
+    with _writing(connection, kept.INSERTS):
+        for r in results:
+            values = {
+                "table": r.tview, "oid": r.table_oid, "at": r.verified_at, "lsn": r.lsn,
+                "mode": r.mode, "rows": r.rows, "differing": r.differing,
+                "ms": round(r.seconds * 1000, 1),
+                "baseline": json.dumps(r.baseline.document()) if r.baseline else None,
+            }  # fmt: skip
+            connection.execute(statement.encode(), values)
+    # a role that may only INSERT keeps more records, that is all
+    with contextlib.suppress(Exception), _writing(connection, kept.CHANGES):
         for r in results:
             connection.execute(_TRIM, {"table": r.tview, "kept": KEPT})
-        connection.execute("COMMIT")
-    except Exception:  # a role that may only INSERT keeps more records, that is all
-        connection.execute("ROLLBACK")
     return None
+
+
+def _in_recovery(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+    return row is not None and row[0]
+
+
+@contextmanager
+def _writing(connection: psycopg.Connection[Any], mode: LiteralString) -> Iterator[None]:
+    with connection.transaction():
+        connection.execute("SET TRANSACTION READ WRITE")
+        kept.lock(connection, mode, "verification")
+        yield

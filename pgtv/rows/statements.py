@@ -34,13 +34,15 @@ _RECORD_HASHES = {16, 17, 18, 19, 26, 700, 701, 1082, 1083, 1184, 1186, 1266, 17
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the rows: identities in [low, high) of an integer key or null ones, a sample, a predicate.
+    """A part of the rows: keys in [low, high) or up to `upto`, null ones, a sample, a predicate.
 
     Everything applies to both sides alike, so that what is missing is seen as well as what is extra.
+    Ends are of the one column of a key, integers or texts of its type.
     """
 
-    low: int | None = None
-    high: int | None = None
+    low: int | str | None = None
+    high: int | str | None = None
+    upto: int | str | None = None
     nulls: bool = False
     sample: tuple[int, int] | None = None  # (parts of a million, seed)
     where: str | None = None
@@ -89,19 +91,39 @@ def differing(subject: Subject, part: Part, limit: int, *, exact_keys: bool) -> 
 
 
 def differing_keys(
-    subject: Subject, part: Part, *, exact_keys: bool, limit: int | None = None
+    subject: Subject,
+    part: Part,
+    *,
+    exact_keys: bool,
+    limit: int | None = None,
+    after: Sequence[str | None] | None = None,
 ) -> str:
-    """Rows that differ: `[kind, keys]`, without values, by key; all or the first `limit`."""
-    keys = ", ".join(f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject))
+    """Rows that differ: `[kind, keys]`, without values, by key; all or the first `limit` of those that
+    follow the key `after`."""
+    texts = [f"COALESCE(q.t{i}::text, q.v{i}::text)" for i in _key_positions(subject)]
+    keys = ", ".join(texts)
     order = ", ".join(f"COALESCE(q.t{i}, q.v{i})" for i in _key_positions(subject))
     if not by_equality(subject):
-        order = f"COALESCE({_texts_of(subject, 't')}, {_texts_of(subject, 'v')})"
+        order = f"ARRAY[{keys}]"
     found = (
         f"SELECT pg_catalog.json_build_array(q.kind, pg_catalog.json_build_array({keys}))::text AS x"
         f" FROM ({_kinds(subject, part, exact_keys)}) q WHERE q.kind <> {MATCH}"
     )
+    if after is not None:
+        found += f" AND {_follows(subject, order, after)}"
     # in order with a limit too: without, it would be planned for a quick first row, and not parallel
     return f"{found} ORDER BY {order}" + (f" LIMIT {limit}" if limit is not None else "")
+
+
+def _follows(subject: Subject, order: str, after: Sequence[str | None]) -> str:
+    """Whether a row comes after this key; null ones, of which no index proves anything, come last."""
+    if not by_equality(subject):
+        values = ", ".join("NULL" if v is None else literal(v) for v in after)
+        return f"{order} > CAST(ARRAY[{values}] AS pg_catalog.text[])"
+    typed = [_typed(c, v) for c, v in zip(subject.keys, after, strict=True) if v is not None]
+    if len(typed) < len(after):
+        return "false"
+    return f"(ROW({order}) > ROW({', '.join(typed)})) IS NOT FALSE"
 
 
 def rows(subject: Subject, part: Part, limit: int) -> str:
@@ -134,12 +156,39 @@ def fingerprint(subject: Subject, part: Part, side: str) -> str:
     )
 
 
-def bounds(subject: Subject, side: str = "t") -> str:
-    """`[least, greatest]` of an integer key; quick for the table (`t`), where an index has both."""
+def bounds(subject: Subject) -> str:
+    """`[least, greatest]` of an integer key of the table, where an index has both."""
     key = subject.keys[0].sql
     return (
         f"SELECT pg_catalog.json_build_array(pg_catalog.min(x.{key}), pg_catalog.max(x.{key}))::text"
-        f" FROM {subject.table if side == 't' else subject.view} x"
+        f" FROM {subject.table} x"
+    )
+
+
+def marks(subject: Subject, step: int, most: int) -> str:
+    """Keys that cut both sides' rows into pieces, in order: `[side, key, rows]`, where `rows` is the
+    most that the side has from one of its marks to the next.
+
+    Each side's first and last key, and every `step`-th between, or fewer where these would be more
+    than `most`. Rows are counted, as keys need not lie evenly.
+    """
+    key = subject.keys[0]
+
+    def side(name: str) -> str:
+        value = _value(key, name)
+        return (
+            f"SELECT '{name}' AS side, q.k, q.step FROM (SELECT {value} AS k,"
+            f" pg_catalog.row_number() OVER (ORDER BY {value}) AS n,"
+            " pg_catalog.count(*) OVER () AS rows,"
+            f" GREATEST({step}, pg_catalog.count(*) OVER () / {most} + 1) AS step"
+            f" FROM {subject.view if name == 'v' else subject.table} x"
+            f" WHERE x.{key.sql} IS NOT NULL) q WHERE q.n IN (1, q.rows) OR q.n % q.step = 0"
+        )
+
+    shown = "m.k" if key.integer else "m.k::text"
+    return (
+        f"SELECT pg_catalog.json_build_array(m.side, {shown}, m.step)::text"
+        f" FROM ({side('t')} UNION ALL {side('v')}) m ORDER BY m.k"
     )
 
 
@@ -207,8 +256,9 @@ def _where(subject: Subject, part: Part, side: str) -> str:
     conditions = []
     key = f"x.{subject.keys[0].sql}"
     span = [
-        *([f"{key} >= {part.low}"] if part.low is not None else []),
-        *([f"{key} < {part.high}"] if part.high is not None else []),
+        f"{key} {operator} {end if isinstance(end, int) else _typed(subject.keys[0], end)}"
+        for operator, end in ((">=", part.low), ("<", part.high), ("<=", part.upto))
+        if end is not None
     ]
     if span:
         text = " AND ".join(span)

@@ -25,6 +25,7 @@ _PLAIN = _INTEGERS | {
     16: "bool", 17: "bytea", 18: "char", 19: "name", 26: "oid", 1082: "date",
     1114: "timestamp", 1184: "timestamptz", 2950: "uuid",
 }  # fmt: skip
+_RANGED = _INTEGERS | {1082: "date", 1114: "timestamp", 1184: "timestamptz", 2950: "uuid"}
 _TEXT = {25: "text", 1043: "varchar"}
 _JSON = {114: "json", 3802: "jsonb"}
 
@@ -51,6 +52,12 @@ class Column:
     @property
     def integer(self) -> bool:
         return self.base in _INTEGERS
+
+    @property
+    def ranged(self) -> bool:
+        """Whether ranges of it are the same rows on both sides, and an index finds them: a text is
+        ordered by its column's collation, which may be another one in the definition."""
+        return self.base in _RANGED
 
 
 @dataclass(frozen=True)

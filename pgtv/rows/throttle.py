@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pgtv.errors import NotPossible, UsageError
+from pgtv.rows.barrier import POLL, going
 
 if TYPE_CHECKING:
     import psycopg
 
 LOOK = 0.2  # seconds between looks while something is waited for
-YIELD = 5.0  # seconds for which a batch stands back when others wait for locks on its tables
+YIELD = 5.0  # seconds for which a batch stands back when others wait, or waited for the one before
 
 _LAG = """
 SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
@@ -29,12 +30,22 @@ SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
          ORDER BY x.replay_lag DESC NULLS LAST LIMIT 1)
 FROM pg_catalog.pg_stat_replication r
 """
-_WAITERS = """
+_QUEUED = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l
 WHERE l.locktype = 'relation' AND NOT l.granted AND l.relation::int8 = ANY (%s)
   AND l.database = (SELECT oid FROM pg_catalog.pg_database
                      WHERE datname = pg_catalog.current_database())
 """
+# whatever they wait for: a row (the transaction that wrote it), a value lock of the extension, a table
+_HELD_UP = """
+SELECT DISTINCT l.virtualtransaction FROM pg_catalog.pg_locks l
+WHERE NOT l.granted AND %s::int4 = ANY (pg_catalog.pg_blocking_pids(l.pid))
+"""
+
+
+def held_up(connection: psycopg.Connection[Any], pid: int) -> tuple[str, ...]:
+    """The transactions that wait for the open one of this process. Raises psycopg.Error."""
+    return tuple(sorted(v for (v,) in connection.execute(_HELD_UP.encode(), (pid,))))
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,8 @@ class Limits:
 
 
 class Throttle:
-    """Called before each batch, by any thread, with the rows that the one before wrote."""
+    """Called before each batch, by any thread, with the rows that the one before wrote, and with
+    the transactions that waited for it to end."""
 
     def __init__(
         self,
@@ -63,13 +75,15 @@ class Throttle:
         self._next = time.monotonic()
         self._turn = threading.Lock()
 
-    def __call__(self, connection: psycopg.Connection[Any], rows: int) -> None:
+    def __call__(
+        self, connection: psycopg.Connection[Any], rows: int, behind: Sequence[str] = ()
+    ) -> None:
         """Wait as long as the limits say. Raises NotPossible where the lag may not be seen."""
         with self._turn:
             self._reread()
             self._paused()
             self._lag(connection)
-            self._yield(connection)
+            self._yield(connection, behind)
             self._rate(rows)
 
     def _reread(self) -> None:
@@ -119,14 +133,17 @@ class Throttle:
             self._pause(LOOK)
             self._reread()
 
-    def _yield(self, connection: psycopg.Connection[Any]) -> None:
-        """Let those first who queue for the tables: each batch would go behind them anyway."""
+    def _yield(self, connection: psycopg.Connection[Any], behind: Sequence[str]) -> None:
+        """Let those first who queue for the tables: each batch would go behind them anyway. And those
+        who waited for the rows of the batch before: the next one could hold up the same ones again."""
         until = time.monotonic() + YIELD
+        left = set(behind)
         while time.monotonic() < until:
-            waiting = connection.execute(_WAITERS.encode(), (list(self._relations),)).fetchone()
-            if not waiting or not waiting[0]:
+            left = {v for v, gid in going(connection, left).items() if gid is None}
+            queued = connection.execute(_QUEUED.encode(), (list(self._relations),)).fetchone()
+            if not left and not (queued and queued[0]):
                 return
-            self._pause(LOOK)
+            self._pause(POLL if left else LOOK)
 
     def _rate(self, rows: int) -> None:
         if self._limits.rate is None:

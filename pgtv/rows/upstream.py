@@ -17,12 +17,12 @@ from pgtv.catalog.dialects.base import ident, literal
 from pgtv.catalog.model import Relation, Snapshot
 from pgtv.rows import compare, statements
 from pgtv.rows.evaluate import Evaluation
+from pgtv.rows.plan_sql import relation_name, rendered
 from pgtv.rows.result import Difference, Fault
 from pgtv.rows.subject import Subject
 
 MOST_ROWS = 100  # rows of one relation that are followed
 MOST_NODES = 200  # rows of TVIEWs that are looked at below one row
-_PLACEHOLDER = re.compile(r"\{([cr]):(\d+)(?::(\d+))?\}")
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,6 @@ def _source(
     return Source(relation, how, query, names)
 
 
-def relation_name(relation: Relation) -> str:
-    """Schema and name, quoted."""
-    return f"{ident(relation.schema)}.{ident(relation.name)}"
-
-
 def _row_key(snapshot: Snapshot, relation: Relation) -> tuple[str, ...]:
     """The columns that name a row of a relation: identity, primary key, any unique key, or ctid."""
     own = snapshot.tview_by_table.get(relation.oid)
@@ -208,26 +203,6 @@ def _mapped(
     wanted = f"{key} = CAST({literal(value)} AS {subject.keys[0].type})"
     both = f"({condition}) AND {wanted}" if where else wanted
     return f"FROM {relation_name(relation)} d{tables} WHERE {both}"
-
-
-def rendered(snapshot: Snapshot, text: str) -> str | None:
-    """A plan's SQL with its {r:OID} and {c:OID:ATTNUM} replaced; None where one points nowhere."""
-    lost = False
-
-    def name(match: re.Match[str]) -> str:
-        nonlocal lost
-        relation = snapshot.by_oid.get(int(match[2]))
-        if relation is None:
-            lost = True
-            return ""
-        if match[1] == "r":
-            return relation_name(relation)
-        column = next((c for c in relation.columns if c.attnum == int(match[3] or 0)), None)
-        lost = lost or column is None
-        return ident(column.name) if column else ""
-
-    rendered = _PLACEHOLDER.sub(name, text)
-    return None if lost else rendered
 
 
 @dataclass

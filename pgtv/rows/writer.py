@@ -2,51 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident
+from pgtv.errors import NotPossible
+from pgtv.rows import confined
+from pgtv.session import anew
 
 if TYPE_CHECKING:
     import psycopg
 
+_NAME = "pgtv_write"
+
+# Whatever may be deferred to COMMIT is an event of a deferrable trigger, as constraints are, too; of a
+# table that was written here, which is locked until then; and until then it cannot be dropped.
+_DEFERRABLE = """
+SELECT DISTINCT t.tgrelid::pg_catalog.regclass::text
+  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_trigger t ON t.tgrelid = l.relation
+ WHERE t.tgdeferrable AND l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid()
+   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')
+ ORDER BY 1
+"""
+
 
 @dataclass(frozen=True)
 class Writer:
-    """A session that merges: its connection, and how it runs statements as the owner.
+    """A session that compares and writes the rows of one TVIEW as `role`, in transactions that begin and
+    end here: see pgtv.rows.confined for what they must not leave behind.
 
-    run: executes one statement as the TVIEW's owner and gives its rows of one text column.
+    aside: a session of the login for questions about locks and catalogs; no definition runs there.
+    confine: by a function of the role's, for a login with more rights than those of owners; superuser:
+    the login is one.
     """
 
     connection: psycopg.Connection[Any]
-    run: Callable[[str], list[str]]
+    aside: psycopg.Connection[Any]
+    role: str
+    confine: bool = True
+    superuser: bool = True
 
+    def look(self, query: str) -> list[str]:
+        """The rows, of one text column, of a query in a transaction of its own that is always rolled
+        back. Raises psycopg.Error."""
+        with self._begun():
+            return self._run([query])[0]
 
-def confined_writer(
-    connection: psycopg.Connection[Any], owner: str, *, superuser_login: bool
-) -> Writer:
-    """Statements as the TVIEW's owner: by role where the login has no more rights, else through a
-    SECURITY DEFINER function of the owner in pg_temp, which planted code cannot leave."""
-    if not superuser_login:
+    def write(
+        self,
+        statements: Sequence[str],
+        lock_timeout: int,
+        before_commit: Callable[[int], None] = lambda _: None,
+    ) -> list[list[str]]:
+        """The rows of each of the statements, which are run in order in one transaction.
 
-        def run(statement: str) -> list[str]:
-            return [r[0] for r in connection.execute(statement.encode())]
+        lock_timeout: milliseconds. before_commit: called with the number of the process that still holds
+        all locks. Raises psycopg.Error, and NotPossible where something would run at COMMIT with the
+        login's rights.
+        """
+        with self._begun(lock_timeout) as pid:
+            rows = self._run(statements)
+            before_commit(pid)
+            if self.confine:
+                self._leave_nothing(lock_timeout)
+            self.connection.execute("COMMIT")
+            return rows
 
-        return Writer(connection, run)
-    name = "pg_temp.pgtv_write"
-    connection.execute(
-        f"CREATE OR REPLACE FUNCTION {name}(text) RETURNS SETOF text LANGUAGE plpgsql"
-        " SECURITY DEFINER SET search_path = pg_catalog, pg_temp"
-        f" AS 'BEGIN RETURN QUERY EXECUTE $1; END'; ALTER FUNCTION {name}(text) OWNER TO"
-        f" {ident(owner)}".encode()
-    )
+    @contextmanager
+    def _begun(self, lock_timeout: int | None = None) -> Iterator[int]:
+        """A transaction, rolled back unless it is committed inside; gives the process that has it."""
+        import psycopg
 
-    def confined(statement: str) -> list[str]:
-        query = f"SELECT x FROM {name}(%s) x"
-        return [r[0] for r in connection.execute(query.encode(), (statement,))]
+        begin = ["BEGIN"]
+        if lock_timeout is not None:
+            begin.append(f"SET LOCAL lock_timeout = {lock_timeout}")
+        if self.confine:
+            make = confined.made(
+                _NAME, confined.DO, self.role, superuser=self.superuser, settings=confined.RENDERED
+            )
+            version = self.connection.info.server_version
+            if self.superuser and version >= confined.EVENT_TRIGGERS_SINCE:
+                # those of the database have no business with it, but with what a definition does
+                off, on = "SET LOCAL event_triggers = off", "SET LOCAL event_triggers TO DEFAULT"
+                make = [off, *make, on]
+            begin += make
+        else:
+            begin.append(f"SET LOCAL ROLE {ident(self.role)}")
+        try:
+            self.connection.execute("; ".join(begin).encode())
+            yield self.connection.info.backend_pid
+        finally:
+            from psycopg.pq import TransactionStatus
 
-    return Writer(connection, confined)
+            if self.connection.info.transaction_status != TransactionStatus.IDLE:
+                with contextlib.suppress(psycopg.Error):  # lost, and then nothing is left either
+                    self.connection.execute("ROLLBACK")
+
+    def _run(self, statements: Sequence[str]) -> list[list[str]]:
+        """One call in all: what the first of them ran may have put another function in its place."""
+        if not self.confine:
+            return [[r[0] for r in self.connection.execute(s.encode())] for s in statements]
+        call = f"SELECT x FROM pg_temp.{_NAME}(%s::pg_catalog.text[]) x"
+        found: list[list[str]] = [[]]
+        for (value,) in self.connection.execute(call.encode(), (list(statements),)):
+            if value is None:
+                found.append([])
+            else:
+                found[-1].append(value)
+        return found[:-1]
+
+    def _leave_nothing(self, lock_timeout: int) -> None:
+        """Put the session back to what it was, before anything is committed. Raises NotPossible."""
+        from psycopg import sql
+
+        cursor = self.connection.execute(
+            sql.SQL("CLOSE ALL; {}; SET LOCAL lock_timeout = {}; {}").format(
+                anew(self.connection), sql.Literal(lock_timeout), sql.SQL(_DEFERRABLE)
+            )
+        )
+        while cursor.description is None and cursor.nextset():
+            pass
+        if tables := [t for (t,) in cursor]:
+            raise NotPossible(
+                f"{', '.join(tables)}: a deferrable trigger or constraint there may run at COMMIT with"
+                " the rights of the login, which are more than its owner's",
+                f"log in as {self.role}, or make it NOT DEFERRABLE",
+            )
+        self.connection.execute("DISCARD TEMP")
 
 
 def patience(connection: psycopg.Connection[Any]) -> int:

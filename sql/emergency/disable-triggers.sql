@@ -1,6 +1,7 @@
 -- Disable every trigger of TVIEWs, all kinds of a table together, in one transaction.
 --
---   psql -d DB -X -f disable-triggers.sql       (as a superuser, or the owner of every base table)
+--   psql -d DB -X -f disable-triggers.sql       (as a superuser, or the owner of the database
+--                                                and of every base table)
 --
 -- From then on writes do not reach TVIEWs: readers see old rows until enable-triggers.sql has enabled
 -- the triggers again AND brought the rows missed meanwhile. Use it when writes fail and nothing else
@@ -9,6 +10,7 @@
 -- (SHARE ROW EXCLUSIVE): behind an open transaction it fails whole, and can be run again.
 \set ON_ERROR_STOP on
 \set QUIET on
+SET default_transaction_read_only = off;  -- also while stop-writes.sql is in force
 SET lock_timeout = '5s';
 SET client_min_messages = warning;
 SET search_path = pg_catalog, pg_temp;
@@ -32,7 +34,7 @@ WHERE n.nspname = 'tviews' AND t.tgenabled <> 'D' AND NOT t.tgisinternal
                     'pg_tview_truncate_trigger', 'pg_tview_delta_trigger')
 ON CONFLICT DO NOTHING;
 -- one ALTER TABLE a relation, in the order of OIDs, so that two runs never deadlock
-SELECT format('ALTER TABLE %s %s', d.relation,
+SELECT format('ALTER TABLE ONLY %s %s', d.relation,
               string_agg(format('DISABLE TRIGGER %I', d.trigger), ', ' ORDER BY d.trigger))
 FROM pgtv_emergency.disabled_trigger d
 JOIN pg_trigger t ON t.tgrelid = d.relation AND t.tgname = d.trigger AND t.tgenabled <> 'D'

@@ -5,6 +5,7 @@
 -- The second file brings the rows missed meanwhile: without it TVIEWs stay wrong for ever.
 \set ON_ERROR_STOP on
 \set QUIET on
+SET default_transaction_read_only = off;  -- also while stop-writes.sql is in force
 SET lock_timeout = '5s';
 SET client_min_messages = warning;
 SET search_path = pg_catalog, pg_temp;
@@ -14,7 +15,8 @@ SELECT to_regclass('pgtv_emergency.disabled_trigger') IS NULL AS nothing \gset
 \quit
 \endif
 BEGIN;
-SELECT format('ALTER TABLE %s %s', d.relation, string_agg(format('%s TRIGGER %I',
+-- ONLY: a copy on a partition has a state of its own, recorded or left as it was
+SELECT format('ALTER TABLE ONLY %s %s', d.relation, string_agg(format('%s TRIGGER %I',
               CASE d.enabled WHEN 'R' THEN 'ENABLE REPLICA' WHEN 'A' THEN 'ENABLE ALWAYS'
                              ELSE 'ENABLE' END, d.trigger), ', ' ORDER BY d.trigger))
 FROM pgtv_emergency.disabled_trigger d

@@ -1,7 +1,8 @@
 -- Bring the rows of every TVIEW up to date, upstream first, without keeping readers waiting.
 --
---   psql -d DB -X -f refresh-all.sql            (as a superuser, or a role that owns every TVIEW)
+--   psql -d DB -X -f refresh-all.sql            (as the role of roles/acting.sql, which owns every TVIEW)
 --
+-- Definitions run with the rights of the session: as a superuser only where you trust all their owners.
 -- For each TVIEW the extension's own trigger function is called by a temporary table's TRUNCATE: it
 -- compares the TVIEW with its definition, writes only the rows that differ, and tells the TVIEWs that
 -- embed it. No ACCESS EXCLUSIVE on any TVIEW; writers of the tables that it reads wait while one TVIEW
@@ -9,6 +10,7 @@
 -- pgtv refresh --apply does the same in small batches, with writers hardly waiting.
 \set ON_ERROR_STOP on
 \set QUIET on
+SET default_transaction_read_only = off;  -- also while stop-writes.sql is in force
 SET lock_timeout = '5s';
 SET client_min_messages = warning;
 SET search_path = pg_catalog, pg_temp;

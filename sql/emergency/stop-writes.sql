@@ -2,9 +2,10 @@
 --
 --   psql -d DB -X -f stop-writes.sql            (as a superuser or the owner of the database)
 --
--- Sessions that are connected keep writing until they reconnect: end them with the statement that is
--- printed, when you mean it. A session can still choose to write (SET default_transaction_read_only =
--- off): this stops applications, not attackers. allow-writes.sql takes it back.
+-- Sessions that are connected keep writing until they are ended: by the statements that are printed, when
+-- you mean it. A session can still choose to write: this stops applications, not attackers, and whoever
+-- repairs meanwhile types first: export PGOPTIONS='-c default_transaction_read_only=off'
+-- allow-writes.sql takes it back.
 \set ON_ERROR_STOP on
 \set QUIET on
 SET default_transaction_read_only = off;

@@ -5,20 +5,29 @@ console   `$ ` commands, with PGHOST and PGDATABASE set; lines below a command a
 sh        shell, as console without the `$ `
 others    not executed
 
-Attributes: exit=N, expect="text in the output", rows=N, setup=NAME (test/docs/setups/NAME.sql),
-database=NAME (one database for all blocks of the file with that name), elsewhere="where it is run".
+Every command of a block has to exit 0, but for what the attributes say: exit=N is the last command's,
+exits=N,N,… has one for each. Each runs in a shell of its own; what is exported holds for the blocks after
+it on the same database, until it is unset.
+
+Attributes: exit=N, exits=N,N,…, expect="text in the output", rows=N, setup=NAME (before the block, what
+nobody should paste: test/docs/setups/NAME.sql in its database, then NAME.sh in the folder), files=NAME
+(what is in test/docs/files/NAME lies in the folder where commands run), database=NAME (one database for
+all blocks of the file with that name), elsewhere="where it is run".
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pgtv.cluster.place import place
+
 EXECUTED = ("sql", "console", "sh", "bash", "shell")
-_KNOWN = {"exit", "expect", "rows", "setup", "database", "elsewhere"}
+_KNOWN = {"exit", "exits", "expect", "rows", "setup", "database", "elsewhere", "files"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,61 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
         yield command, "\n".join(output)
 
 
+def units(text: str) -> Iterator[str]:
+    """The commands of shell text, each with its here-documents and continued lines.
+
+    Raises ValueError where the last one has no end.
+    """
+    unit = ""
+    for line in text.splitlines():
+        if not unit and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        unit += f"{line}\n"
+        if not line.endswith("\\") and _complete(unit):
+            yield unit.rstrip("\n")
+            unit = ""
+    if unit:
+        raise ValueError(f"no complete command: {unit}")
+
+
+def _complete(unit: str) -> bool:
+    # what it says without failing: a here-document ends with the text
+    done = subprocess.run(["bash", "-n", "-c", unit], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and not done.stderr
+
+
+def exits(block: Block, count: int) -> list[int]:
+    """The exit code that each of the block's `count` commands has to have.
+
+    Raises ValueError for attributes that do not say it.
+    """
+    if "exits" not in block.attributes:
+        return [0] * (count - 1) + [int(block.attributes.get("exit", 0))]
+    codes = [int(code) for code in block.attributes["exits"].split(",")]
+    if "exit" in block.attributes or len(codes) != count:
+        raise ValueError(f"{block.name}: exits= needs {count} numbers, without exit=")
+    return codes
+
+
+def shell(command: str) -> list[str]:
+    """What runs `command` so that no part of it fails unseen, nor lacks what an earlier one set."""
+    if re.search(r"(?<!\|)\|(?!\|)", command):  # sh tells a pipe's last part only
+        return ["bash", "-eu", "-o", "pipefail", "-c", command]
+    return ["sh", "-eu", "-c", command]
+
+
+def session(command: str, kept: dict[str, str]) -> None:
+    """Keep in `kept` what `command` exports, and forget what it unsets."""
+    words = shlex.split(command)
+    if words[:1] == ["export"]:
+        kept |= dict(word.partition("=")[::2] for word in words[1:])
+    elif words[:1] == ["unset"]:
+        for word in words[1:]:
+            kept.pop(word, None)
+
+
 _VOLATILE = (
-    (r"/tmp/[\w.-]+", "SOCKET"),
+    (rf"(?:/tmp|{re.escape(place())})/[\w.-]+", "SOCKET"),
     (r"\b[\w.-]+:5432\b", "SOCKET:5432"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(\+[\d:]+)?", "TIME"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UUID"),

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import TEMPLATE, Database
+from servers import FORKS, TEMPLATE, Database
 
 from pgtv.cluster.server import Server
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from blocks import EXECUTED, Block, agrees, blocks, commands  # noqa: E402
+from blocks import (  # noqa: E402
+    EXECUTED,
+    Block,
+    agrees,
+    blocks,
+    commands,
+    exits,
+    session,
+    shell,
+    units,
+)  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SETUPS = ROOT / "test" / "docs" / "setups"
 _numbers = itertools.count(1)
 
 
@@ -33,15 +45,17 @@ def looked_at(real_server_18: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def databases(real_server_18: Server) -> Iterator[dict[str, Database]]:
-    """Databases by the name that blocks give them; all are dropped after the file."""
+    """Databases by the name that blocks give them; all, and those that blocks made, are dropped after."""
     made: dict[str, Database] = {}
+    before = _names(real_server_18)
     yield made
     for database in made.values():
         for gid in database.sql(
             "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
         ).splitlines():
             database.sql("ROLLBACK PREPARED '" + gid.replace("'", "''") + "'")
-        real_server_18.drop_database(database.name)
+    for name in _names(real_server_18) - before:
+        real_server_18.drop_database(name)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
@@ -53,6 +67,7 @@ def test_blocks(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "sql").symlink_to(ROOT / "sql")  # as in a checkout, where people run them
+    exported: dict[str, dict[str, str]] = {}
     for block in blocks(file):
         if block.language not in EXECUTED:
             continue
@@ -64,12 +79,15 @@ def test_blocks(
         if not alone and name not in databases:
             databases[name] = _fresh(real_server_18)
         database = looked_at if alone else databases[name]
+        if files := block.attributes.get("files"):
+            shutil.copytree(ROOT / "test/docs/files" / files, tmp_path, dirs_exist_ok=True)
+        kept = exported.setdefault(name, {})
         if setup := block.attributes.get("setup"):
-            database.sql((ROOT / "test/docs/setups" / f"{setup}.sql").read_text())
+            _set_up(setup, database, tmp_path)
         if block.language == "sql":
-            _sql(block, database)
+            _sql(block, database, kept)
         else:
-            _shell(block, database, tmp_path)
+            _shell(block, database, tmp_path, kept)
 
 
 def _fresh(server: Server) -> Database:
@@ -78,38 +96,66 @@ def _fresh(server: Server) -> Database:
     return Database(server, name)
 
 
-def _sql(block: Block, database: Database) -> None:
+def _names(server: Server) -> set[str]:
+    return set(server.psql("SELECT datname FROM pg_database", "postgres").splitlines())
+
+
+def _set_up(name: str, database: Database, folder: Path) -> None:
+    """What has to be there before a block, and has no place on a page that people paste from."""
+    found = [f for f in (SETUPS / f"{name}.sql", SETUPS / f"{name}.sh") if f.exists()]
+    assert found, f"no set-up {name}"
+    for file in found:
+        if file.suffix == ".sql":
+            # also where an earlier block has stopped writes
+            database.sql("SET default_transaction_read_only = off;\n" + file.read_text())
+            continue
+        done = subprocess.run(
+            ["sh", "-eu", str(file)], env=_environment(database), cwd=folder,
+            capture_output=True, text=True, timeout=180, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{file}: {done.stdout}{done.stderr}"
+
+
+def _environment(database: Database) -> dict[str, str]:
+    env = database.server.env(database.name)
+    # what pgtv lays out for when there is no terminal; runners set their own
+    env["COLUMNS"] = "100"
+    # the command under test, not one that happens to be installed
+    env["PATH"] = (
+        f"{FORKS.program(env)}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    )
+    return env
+
+
+def _sql(block: Block, database: Database, exported: dict[str, str]) -> None:
     expected = int(block.attributes.get("exit", 0))
     done = subprocess.run(
         ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"],
-        input=block.text, env=database.server.env(database.name), cwd=database.server.root,
+        input=block.text, env=database.server.env(database.name) | exported, cwd=database.folder,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == expected, f"{block.name}: {done.stderr}\n{block.text}"
     _check(block, done.stdout, done.stdout + done.stderr)
 
 
-def _shell(block: Block, database: Database, folder: Path) -> None:
-    parsed = list(commands(block.text)) if block.language == "console" else [(block.text, "")]
-    assert parsed, f"{block.name}: a console block without a `$ ` command"
-    expected = int(block.attributes.get("exit", 0))
-    env = database.server.env(database.name)
-    # the command under test, not one that happens to be installed
-    env["COLUMNS"] = (
-        "100"  # what pgtv lays out for when there is no terminal; runners set their own
-    )
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+def _shell(block: Block, database: Database, folder: Path, exported: dict[str, str]) -> None:
+    console = block.language == "console"
+    parsed = list(commands(block.text)) if console else [(u, "") for u in units(block.text)]
+    assert parsed, f"{block.name}: a block without a command"
+    expected = exits(block, len(parsed))
+    env = _environment(database)
     seen = ""
     for number, (command, output) in enumerate(parsed):
         done = subprocess.run(
-            ["sh", "-c", command], env=env, cwd=folder, capture_output=True, text=True,
+            shell(command), env=env | exported, cwd=folder, capture_output=True, text=True,
             timeout=180, check=False,
         )  # fmt: skip
         shown = f"{block.name}: {command}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, shown
         seen += done.stdout + done.stderr
+        session(command, exported)
+        assert done.returncode == expected[number], f"exit {done.returncode}\n{shown}"
         if number == len(parsed) - 1:
-            assert done.returncode == expected, f"exit {done.returncode}\n{shown}"
             _check(block, done.stdout, seen)
         if output.strip():
             assert agrees(output, done.stdout), f"another output than the document's\n{shown}"

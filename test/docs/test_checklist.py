@@ -30,7 +30,7 @@ def test_ticks(shop18: Database, tmp_path: Path) -> None:
     assert said.returncode == 1
     assert "[ ] A client that forgets its transaction is ended." in said.stdout
     assert "[ ] The probe's role is no superuser, and sees enough." in said.stdout
-    shop18.server.program("psql", "-Xqf", str(SQL / "roles/looking.sql"), database=shop18.name)
+    shop18.program("psql", "-Xqf", str(SQL / "roles/looking.sql"), database=shop18.name)
     shop18.sql("ALTER ROLE pgtv_look LOGIN")
     shop18.sql('ALTER DATABASE :"DBNAME" SET idle_in_transaction_session_timeout = 60000')
     said = run(shop18, tmp_path)

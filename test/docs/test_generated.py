@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from blocks import agrees, blocks, commands  # noqa: E402
+from blocks import Block, agrees, blocks, commands, exits, shell, units  # noqa: E402
 
 from pgtv.checks.registry import all_checks
 from pgtv.cli.main import COMMANDS, cli
@@ -57,9 +57,12 @@ def test_every_command_and_option_has_help_and_is_documented(
             assert all(o in reference for o in parameter.opts), f"{path} {parameter.opts}"
 
 
+DEVELOPERS = (ROOT / "CONTRIBUTING.md", ROOT / "test/failure-modes/README.md")
+
+
 def _typed() -> list[tuple[str, list[str]]]:
     found = []
-    for file in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+    for file in (ROOT / "README.md", *DEVELOPERS, *sorted((ROOT / "docs").rglob("*.md"))):
         for block in blocks(file):
             for line in block.text.splitlines():
                 if match := re.match(r"(?:\$ )?(pgtv [^|;#<>]*)", line.strip()):
@@ -98,6 +101,41 @@ def test_every_check_has_a_page_and_an_alert() -> None:
         assert f"runbook_url: {page}\n" in rules
 
 
+# Blocks that nothing executes, written by hand: file -> how many, and what they are.
+PROSE = {
+    "docs/operations/DISASTER_RECOVERY.md": (4, "messages to people, and a form to fill in"),
+    "docs/operations/LINT.md": (2, "a comment in a migration; a file for pre-commit"),
+    "docs/operations/SNAPSHOTS.md": (1, "files for systemd"),
+    "docs/operations/VERIFY.md": (1, "figures of benchmarks/verify.py"),
+}
+GENERATED = ("checks/", "COMMANDS.md", "EARLY_NAMES.md", "SQLSTATES.md")
+
+
+def test_the_readme_has_the_figures_of_the_guide() -> None:
+    (figures,) = [b.text for b in blocks(ROOT / "docs/operations/VERIFY.md") if "1.00×" in b.text]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    for row, said in (
+        (r"  verify  .* ([\d.]+)×   goal", "rows takes {} times as long as evaluating the view"),
+        (r"  verify --fast .* ([\d.]+)×   goal", "{} times with `--fast`"),
+        (r"  verify, server's workers .* ([\d.]+)×", "{} times with the server's parallel workers"),
+        (r"  verify --key +([\d.]+ ms)", "one row by `--key` {};"),
+        (r"  client's memory +([\d.]+ MB)", "the client needs {} "),
+    ):
+        (figure,) = re.findall(row, figures)
+        assert said.format(figure) in readme, said
+
+
+def test_a_screen_is_held_against_what_is_printed() -> None:
+    """What pgtv prints stands in a console block, which is executed; what is left is no screen."""
+    found: dict[str, int] = {}
+    for file in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        name = str(file.relative_to(ROOT))
+        if not name.removeprefix("docs/operations/").startswith(GENERATED):
+            unread = [b for b in blocks(file) if b.language in ("", "text")]
+            found |= {name: len(unread)} if unread else {}
+    assert found == {name: count for name, (count, _) in PROSE.items()}
+
+
 def test_expected_output_is_compared_line_by_line() -> None:
     assert agrees("a 1.5 s\nb", "a 0.1 s\n\n b")
     assert not agrees("a\nb", "a\nc")
@@ -105,6 +143,34 @@ def test_expected_output_is_compared_line_by_line() -> None:
     assert agrees("a\n…\nz", "a\nb\nc\nz")
     assert not agrees("a\n…\nz", "a\nb\nz\ny")
     assert list(commands("$ a\nx\n$ b \\\n  c\ny")) == [("a", "x"), ("b \\\n  c", "y")]
+
+
+def test_every_command_of_a_block_counts() -> None:
+    text = "# a\ncat > f <<'END'\n$(b\nEND\n\nfor f in c; do\n  d\ndone\ne \\\n  f | g"
+    assert list(units(text)) == [
+        "cat > f <<'END'\n$(b\nEND", "for f in c; do\n  d\ndone", "e \\\n  f | g",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no complete command"):
+        list(units("for f in c; do"))
+    codes = {
+        name: subprocess.run(shell(command), capture_output=True, check=False).returncode
+        for name, command in (
+            ("pipe", "false | cat"), ("or", "false || true"), ("unset", "echo $NOT_SET_HERE"),
+            ("first", "false; true"), ("last", "true; exit 2"),
+        )
+    }  # fmt: skip
+    assert codes.pop("unset") > 0
+    assert codes == {"pipe": 1, "or": 0, "first": 1, "last": 2}
+
+
+def test_exit_codes_are_of_the_last_command_or_of_each() -> None:
+    def said(**attributes: str) -> list[int]:
+        return exits(Block(ROOT, 1, "console", "", attributes), 3)
+
+    assert (said(), said(exit="2"), said(exits="1,0,2")) == ([0, 0, 0], [0, 0, 2], [1, 0, 2])
+    for wrong in ({"exits": "1"}, {"exits": "1,0,2", "exit": "2"}):
+        with pytest.raises(ValueError, match="needs 3 numbers"):
+            said(**wrong)
 
 
 def test_every_failure_mode_says_all_that_is_asked_of_it() -> None:

@@ -11,16 +11,32 @@ lib=$(dirname "$0")/lib
 . "$lib/simulate-failure.sh"
 
 output=drill-results
-case ${1:-} in
--h | --help)
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
-    exit
-    ;;
---output)
-    output=${2:?a folder is needed after --output}
-    shift 2
-    ;;
-esac
+left=$#
+while [ "$left" -gt 0 ]; do # what is not for this script goes to the end, in the order that it had
+    left=$((left - 1))
+    case $1 in
+    -h | --help)
+        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        exit
+        ;;
+    --output=*)
+        output=${1#--output=}
+        ;;
+    --output)
+        if [ "$left" -eq 0 ]; then
+            echo "$0: a folder is needed after --output" >&2
+            exit 2
+        fi
+        output=$2
+        left=$((left - 1))
+        shift
+        ;;
+    *)
+        set -- "$@" "$1"
+        ;;
+    esac
+    shift
+done
 mkdir -p "$output"
 code=0
 run_pgtv drill run "$@" --json "$output/drills.json" --junit "$output/drills.xml" \

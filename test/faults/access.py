@@ -181,6 +181,19 @@ FAULTS = (
         UPDATE {_BASE} SET name = 'loaded' WHERE pk_customer BETWEEN 3 AND 9; END $$""",
         writes=("CALL public.fast_load()",),
         again=False,
+        beyond=(
+            Beyond.DECISION,
+            "The rows are brought; whether the function may go on loading past triggers, its author knows.",
+        ),
+    ),
+    Fault(
+        "login-replica", "An event trigger at login makes every session write as a replica", 8,
+        ANYWHERE, WRONG,
+        """CREATE FUNCTION public.hello() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM set_config('session_replication_role', 'replica', false); END $$;
+        ALTER FUNCTION public.hello() SECURITY DEFINER;
+        CREATE EVENT TRIGGER hello ON login EXECUTE FUNCTION public.hello()""",
+        writer=WRITER,
     ),
     Fault(
         "replica-server", "The whole server writes as a replica", 8, ANYWHERE, WRONG,
@@ -200,6 +213,11 @@ FAULTS = (
     Fault(
         "depth-limit", "The propagation limit is below the depth of the graph", 3, ANYWHERE, FAILS,
         _DB.format("SET pg_tviews.max_propagation_depth = 1"), sqlstate="54001",
+    ),
+    Fault(
+        "depth-limit-role", "The propagation limit of a role that writes is too small", 3, ANYWHERE,
+        FAILS, _ROLE_DB.format("SET pg_tviews.max_propagation_depth = 1"), writer=WRITER,
+        sqlstate="54001",
     ),
     Fault(
         "search-path-hijack", "The database's search_path shadows built-in functions", 12,

@@ -53,6 +53,8 @@ def apply(shared: Server, fault: Fault) -> Applied:
         if fault.setup:
             b.sql(f"SET ROLE shop_owner; {fault.setup}")
         b.sql(SETUP)
+        if b.standby:
+            b.replayed()
         healthy = b.registered()
         was = {f.id for f in above_info(b.doctor(fault.aged))}
         before = Path(b.file("before.json"))
@@ -140,5 +142,10 @@ def _commands(found: list[Finding], before: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _open(b: Bench, fault: Fault, was: set[str]) -> list[Finding]:
-    found = [f for f in above_info(b.doctor(fault.aged)) if f.id not in was]
-    return found or verified(b)
+    """On a standby repair only looks: what it applies, it applies on the primary."""
+    standby, b.standby = b.standby, None
+    try:
+        found = [f for f in above_info(b.doctor(fault.aged)) if f.id not in was]
+        return found or verified(b)
+    finally:
+        b.standby = standby

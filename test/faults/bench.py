@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from declare import Fault
+from declare import Does, Fault
 
 from pgtv.catalog import collect as collecting
 from pgtv.catalog.collect import collect
@@ -36,6 +36,12 @@ TEMPLATE = "fault_template"
 WRITER = "fault_writer"
 ROUNDS = 3  # a cure may uncover the next cause
 LOCK_TIMEOUT = "300ms"
+PATIENT = "10s"  # where nothing is to be waited for: what just passes is no fault
+# what the extension refreshes under, whatever a database or a role sets for its sessions
+PINNED = (
+    "SET search_path = pg_catalog, pg_temp; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';"
+    " SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex'"
+)
 _names = itertools.count(1)
 
 # What an application does all day, on every base table, through every kind of statement.
@@ -115,6 +121,7 @@ class Bench:
 
     server: Server
     name: str
+    lock_timeout: str = LOCK_TIMEOUT  # of writes
     moved: bool = False  # restored into another database: OIDs mean nothing there
     standby: Server | None = None  # where people look and paste instead; writes go to `server`
     open_sessions: list[psycopg.Connection[Any]] = field(default_factory=list)
@@ -219,7 +226,8 @@ class Bench:
         """Wait until the standby has what the server has."""
         assert self.standby
         with self.server.connect(self.name) as c:
-            (position,) = c.execute("SELECT pg_current_wal_lsn()::text").fetchone() or ("",)
+            # what is committed may not be written yet
+            (position,) = c.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone() or ("",)
         self.until(
             f"SELECT pg_last_wal_replay_lsn() >= '{position}' AND EXISTS"
             " (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')",
@@ -269,7 +277,7 @@ class Bench:
         """
         found: dict[str, str] = {}
         with self.server.connect(self.name) as c:
-            c.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'; SET search_path = pg_catalog, pg_temp")
+            c.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'; {PINNED}")
             for tview in healthy:
                 said = self._drift_of(c, tview)
                 if said:
@@ -316,7 +324,8 @@ class Bench:
             return [("connect", e.sqlstate or "08006", str(e))]
         with connection as c:
             with contextlib.suppress(psycopg.Error):
-                c.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = '20s'")
+                c.execute(f"SET lock_timeout = '{self.lock_timeout}'")
+                c.execute("SET statement_timeout = '20s'")
             for statement in statements:
                 for part in statement.split("; "):
                     try:
@@ -326,8 +335,9 @@ class Bench:
                         if code in _NO_SUCH_NAME and e.diag.statement_position:
                             break
                         refused.append((part, code, str(e).split("\n")[0]))
-                        with contextlib.suppress(psycopg.Error):
-                            c.execute("ROLLBACK")
+                        for back in ("ROLLBACK", "RESET session_replication_role"):
+                            with contextlib.suppress(psycopg.Error):
+                                c.execute(back.encode())
                         if c.closed:
                             return refused
                         break
@@ -507,6 +517,8 @@ def bench(shared: Server, fault: Fault) -> Iterator[Bench]:
     try:
         server.create_database(name, TEMPLATE)
         made = Bench(server, name)
+        if fault.does is not Does.WRITES_WAIT:
+            made.lock_timeout = PATIENT
         if fault.standby:
             made.make_standby()
         yield made

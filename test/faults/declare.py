@@ -20,7 +20,8 @@ MAJORS = (17, 18)
 class Does(StrEnum):
     """What a fault does to the application, as the runner has to see it."""
 
-    WRITES_FAIL = "writes fail"  # a write to a base table is refused, or waits for ever
+    WRITES_FAIL = "writes fail"  # a write to a base table is refused
+    WRITES_WAIT = "writes wait"  # … or waits for a lock until somebody else ends
     ROWS_WRONG = "rows wrong"  # a TVIEW differs from its definition
     RISK = "risk"  # neither yet: the next crash, restore, failover or statement of a kind does it
 
@@ -89,4 +90,4 @@ SEGMENT = "public.tv_segment"
 EVERY = (CATEGORY, PRODUCT, CUSTOMER, ORDER, LINE, STOCK, BASKET, SEARCH, SEGMENT)
 ANYWHERE = ("*",)
 
-FAILS, WRONG, RISK = Does.WRITES_FAIL, Does.ROWS_WRONG, Does.RISK
+FAILS, WAITS, WRONG, RISK = Does.WRITES_FAIL, Does.WRITES_WAIT, Does.ROWS_WRONG, Does.RISK

@@ -186,6 +186,41 @@ FAULTS = (
         sqlstate="42501",
     ),
     Fault(
+        "operator-function-replaced", "The function of an operator in a definition is replaced", 12,
+        ("public.tv_sign",), WRONG,
+        """CREATE OR REPLACE FUNCTION public.glue(text, text) RETURNS text IMMUTABLE LANGUAGE sql
+        AS 'SELECT $2 || $1'""",
+        setup="""CREATE FUNCTION public.glue(text, text) RETURNS text IMMUTABLE LANGUAGE sql
+            AS 'SELECT $1 || $2';
+        CREATE OPERATOR public.||| (FUNCTION = public.glue, LEFTARG = text, RIGHTARG = text);
+        CREATE TABLE public.tv_sign AS SELECT c.pk_category AS pk_sign, c.id, jsonb_build_object('name',
+            c.name OPERATOR(public.|||) '!'::text) AS data FROM public.tb_category c""",
+    ),
+    Fault(
+        "inner-function-replaced", "A function that a definition's function calls is replaced", 12,
+        ("public.tv_sign",), WRONG,
+        """CREATE OR REPLACE FUNCTION public.inner_shout(text) RETURNS text IMMUTABLE LANGUAGE sql
+        AS 'SELECT lower($1)'""",
+        setup="""CREATE FUNCTION public.inner_shout(text) RETURNS text IMMUTABLE LANGUAGE sql
+            AS 'SELECT upper($1)';
+        CREATE FUNCTION public.shout(text) RETURNS text IMMUTABLE LANGUAGE sql
+            AS 'SELECT public.inner_shout($1)';
+        CREATE TABLE public.tv_sign AS SELECT c.pk_category AS pk_sign, c.id, jsonb_build_object('name',
+            public.shout(c.name)) AS data FROM public.tb_category c""",
+    ),
+    Fault(
+        "aggregate-function-replaced", "The function of an aggregate in a definition is replaced", 12,
+        ("public.tv_sign",), WRONG,
+        """CREATE OR REPLACE FUNCTION public.more(bigint, bigint) RETURNS bigint IMMUTABLE LANGUAGE sql
+        AS 'SELECT coalesce($1, 0) + 2 * $2'""",
+        setup="""CREATE FUNCTION public.more(bigint, bigint) RETURNS bigint IMMUTABLE LANGUAGE sql
+            AS 'SELECT coalesce($1, 0) + $2';
+        CREATE AGGREGATE public.total(bigint) (SFUNC = public.more, STYPE = bigint);
+        CREATE TABLE public.tv_sign AS SELECT c.pk_category AS pk_sign, c.id, jsonb_build_object('sum',
+            (SELECT public.total(p.pk_product) FROM public.tb_product p
+              WHERE p.fk_category = c.pk_category)) AS data FROM public.tb_category c""",
+    ),
+    Fault(
         "helper-function-raises", "A function in the definition raises for some rows", 12,
         ("public.tv_label",), FAILS,
         """CREATE OR REPLACE FUNCTION public.label(t text) RETURNS text LANGUAGE sql IMMUTABLE
@@ -313,6 +348,15 @@ FAULTS = (
         FROM "Sales Dept".tv_order_line LIMIT 3""",
     ),
     Fault(
+        "tview-inherits", "A tv_ table is made the child of a table that others may write", 8,
+        (CUSTOMER,), WRONG,
+        """CREATE TABLE public.documents (data jsonb);
+        ALTER TABLE public.tv_customer INHERIT public.documents;
+        GRANT SELECT, UPDATE, DELETE ON public.documents TO fault_writer""",
+        writes=("DELETE FROM public.documents WHERE data->>'name' LIKE '%7'",), writer="fault_writer",
+        again=False,
+    ),
+    Fault(
         "tview-generated-default", "A tv_ table has its columns' defaults and no primary key", 6,
         (CUSTOMER,), FAILS, "ALTER TABLE public.tv_customer DROP CONSTRAINT tv_customer_pkey",
     ),
@@ -361,8 +405,10 @@ FAULTS = (
         ("public.tv_orphan",), RISK,
         "CREATE TABLE public.tv_orphan (pk_orphan bigint PRIMARY KEY, data jsonb);"
         "INSERT INTO public.tv_orphan SELECT pk_category, data FROM public.tv_category",
-        unseen="It is a plain table like any other of such a name: the extension never saw it, so no "
-        "view, trigger or option of its own is there to tell it from one that is meant.",
-        beyond=(Beyond.DECISION, "Nothing tells whether it is meant to be a TVIEW."),
+        beyond=(
+            Beyond.DECISION,
+            "Whether it is meant to be a TVIEW, and by which definition, is in a migration, not in the"
+            " database: pgtv repair metadata --from FILE then makes it one.",
+        ),
     ),
 )  # fmt: skip

@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import ROUNDS, WRITES, Bench, Healthy, above_info
+from bench import PATIENT, ROUNDS, WRITES, Bench, Healthy, above_info
 from bench import bench as make_bench
 from declare import Does, Fault
+from standing import SETUP, standing
 
 from pgtv.catalog import codec
 from pgtv.cluster.server import Server
-from pgtv.finding import Finding, Severity
+from pgtv.finding import Effect, Finding, Severity
 
 RESTORABLE = (6, 10, 12)  # modes in which a registration can be lost
+WAITED = "55P03"  # lock_timeout: nobody refused the write, somebody else had to end first
 
 
 @dataclass
@@ -25,10 +27,12 @@ class Result:
     does: what was seen of Does. writes: SQLSTATEs of refused writes. drift: TVIEWs that differ.
     health: what the extension's health check said: `seen`, `silent` or `error`.
     pgtv: `before` any write, `after` the writes, with `verify`, `unknown` or `missed`.
-    checks: ids of the findings' checks. cured: `yes`, `no`, `by hand` where nothing is printed, `-`
-    where nothing was found, or `snapshot`: by pgtv repair metadata and a snapshot of before.
+    checks: ids of the findings' checks. effects: check -> the worst effect that it names.
+    cured: `yes`, `no`, `by hand` where nothing is printed, `-` where nothing was found, or `snapshot`:
+    by pgtv repair metadata and a snapshot of before.
     why: what was still wrong after the printed cure. unprinted: locks that a cure takes and does not
-    print. alarm: findings on the healthy setup.
+    print. alarm: findings on the healthy setup. lost: what stood on TVIEWs before, outlived the fault, and
+    not the cure.
     """
 
     id: str
@@ -39,6 +43,7 @@ class Result:
     health: str = ""
     pgtv: str = "missed"
     checks: list[str] = field(default_factory=list)
+    effects: dict[str, str] = field(default_factory=dict)
     cured: str = "-"
     why: str = ""
     pasted: list[str] = field(default_factory=list)
@@ -46,6 +51,7 @@ class Result:
     messages: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     unprinted: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -58,16 +64,22 @@ def measure(shared: Server, fault: Fault, *, cure: bool = True) -> Result:
         if fault.setup:
             b.sql(f"SET ROLE shop_owner; {fault.setup}")
         healthy = b.registered()
+        result.alarm = sorted(f.id for f in above_info(b.doctor(fault.aged)))
+        b.sql(SETUP)
+        if b.standby:
+            b.replayed()
         was = {f.id for f in above_info(b.doctor(fault.aged))}
-        result.alarm = sorted(was)
         assert not b.drift(healthy), "the healthy setup differs from its definitions"
         before = Path(b.file("before.json"))
         codec.save(b.snapshot(), before)
+        stood = standing(b) or set()
         if callable(fault.inject):
             fault.inject(b)
         else:
             b.sql(fault.inject)
         healthy = b.registered() if fault.redefines else with_new(b, healthy)
+        left = standing(b)
+        stood = stood if left is None else stood & left
         health = b.health()
         result.health = "error" if health is None else "seen" if health else "silent"
         found = _relevant(b, fault, was)
@@ -82,7 +94,8 @@ def measure(shared: Server, fault: Fault, *, cure: bool = True) -> Result:
         result.messages = sorted({f"{code} {message}" for _, code, message in refused})[:3]
         result.drift = drifted | b.drift(healthy)
         result.does = [
-            *([Does.WRITES_FAIL.value] if refused else []),
+            *([Does.WRITES_FAIL.value] if set(result.writes) - {WAITED} else []),
+            *([Does.WRITES_WAIT.value] if WAITED in result.writes else []),
             *([Does.ROWS_WRONG.value] if result.drift else []),
         ] or [Does.RISK.value]
         if result.health == "silent" and b.health():
@@ -96,11 +109,18 @@ def measure(shared: Server, fault: Fault, *, cure: bool = True) -> Result:
             if found:
                 result.pgtv = "verify"
         result.checks = sorted({f.check for f in found})
+        result.effects = {
+            check: min((f.effect for f in found if f.check == check), key=list(Effect).index).value
+            for check in result.checks
+        }
         result.said = [f"{f.severity} {f.id}" for f in found]
         if found and all(f.severity is Severity.UNKNOWN for f in found):
             result.pgtv = "unknown"
         if found and cure:
             _cure(b, fault, healthy, was, result)
+            result.lost = sorted(stood - (standing(b) or set()))
+            if result.lost and result.cured == "yes":
+                result.cured, result.why = "no", f"it took away: {'; '.join(result.lost)}"
         if result.cured in ("no", "by hand") and fault.mode in RESTORABLE:
             _from_snapshot(b, fault, healthy, was, result, before)
         before.unlink(missing_ok=True)
@@ -175,6 +195,7 @@ def wrong(b: Bench, fault: Fault, healthy: tuple[Healthy, ...], was: set[str]) -
         return "no longer registered: " + ", ".join(lost)
     if drift:
         return "rows still differ: " + ", ".join(f"{k} ({v})" for k, v in drift.items())
+    b.lock_timeout = PATIENT  # whoever held locks is gone, or just going
     if fault.again:  # one that cannot be repeated is refused, and that is fine
         b.write(fault.writes, fault.writer)
     refused = b.write(WRITES, fault.writer)

@@ -100,11 +100,6 @@ FAULTS = (
         (*EVERY, "*"), FAILS,
         """ALTER EXTENSION pg_tviews DROP FUNCTION tviews.pg_tview_flush_trigger();
         DROP FUNCTION tviews.pg_tview_flush_trigger() CASCADE""",
-        beyond=(
-            Beyond.DECISION,
-            "The extension has to be dropped and created anew: pgtv upgrade detach, CREATE "
-            "EXTENSION, pgtv upgrade attach.",
-        ),
     ),
     Fault(
         "restore-schema-only", "Restored from pg_dump --schema-only, rows loaded afterwards", 10,
@@ -149,6 +144,10 @@ FAULTS = (
         "not-preloaded-attach", "A filled partition is attached while the library is not preloaded",
         9, (STOCK, "public.tb_stock_move", "public.old_moves", "*"), WRONG, attach_without_library,
         settings={},
+        writes=(
+            "INSERT INTO public.old_moves (fk_product, moved_on, amount) VALUES (1, '2024-07-07', 5)",
+        ),
+        sqlstate="55000",
         beyond=(
             Beyond.RESTART,
             "Rows are brought; shared_preload_libraries counts from the next start.",

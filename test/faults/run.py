@@ -28,6 +28,7 @@ from catalogue import FAULTS  # noqa: E402
 from measure import Result, measure  # noqa: E402
 
 from pgtv.cluster import binaries  # noqa: E402
+from pgtv.cluster.place import place  # noqa: E402
 
 MATRIX = HERE / "matrix.json"
 NEWEST = 18
@@ -76,11 +77,16 @@ def record(results: list[Result | Applied], major: int, *, cure: bool) -> None:
         row.setdefault("pgtv", {})[str(major)] = r.pgtv
         if cure:
             row.setdefault("cured", {})[str(major)] = r.cured
-        if cure and major == NEWEST:
+        if major == NEWEST:
             row |= {
                 "does": r.does, "writes": r.writes, "health": r.health, "checks": r.checks,
-                "why": stable(r.why), "unprinted": sorted({u.split(":")[0] for u in r.unprinted}),
+                "effects": r.effects,
             }  # fmt: skip
+        if cure and major == NEWEST:
+            row |= {
+                "why": stable(r.why),
+                "unprinted": sorted({u.split(":")[0] for u in r.unprinted}),
+            }
     ordered = {i: known[i] for i in FAULTS if i in known}
     MATRIX.write_text(json.dumps(ordered, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
@@ -99,7 +105,7 @@ def applied_row(r: Applied) -> dict[str, Any]:
 def stable(text: str) -> str:
     """Without what changes from run to run: OIDs, names of databases, paths."""
     text = re.sub(r"/\S*before\.json", "SNAPSHOT", text)
-    text = re.sub(r"/tmp/\S+", "…", text)
+    text = re.sub(rf"{re.escape(place())}/\S+", "…", text)
     text = re.sub(r"\bf\d+(_r)?\b", "DATABASE", text)
     return re.sub(r"\b\d{4,}\b", "N", text)[:240]
 

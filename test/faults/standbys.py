@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from declare import ANYWHERE, CUSTOMER, FAILS, RISK, Fault
+from declare import ANYWHERE, CUSTOMER, RISK, WAITS, Fault
 
 if TYPE_CHECKING:
     from bench import Bench
@@ -100,7 +100,7 @@ FAULTS = (
     ),
     Fault(
         "standby-prepared", "Readers of a standby wait for a prepared transaction of the primary",
-        11, (CUSTOMER, "*"), FAILS, prepared_while_suspended, settings={}, standby=True, aged=3600,
+        11, (CUSTOMER, "*"), WAITS, prepared_while_suspended, settings={}, standby=True, aged=3600,
         undo="ROLLBACK PREPARED 'standby-fault'",
     ),
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""What stands on TVIEWs: a view, a foreign key, grants, a comment, a policy; a cure must leave them."""
+"""What stands on TVIEWs: a view, a foreign key, grants, comments, a policy, owners; a cure must leave
+them."""
 
 from __future__ import annotations
 
@@ -17,11 +18,15 @@ CREATE VIEW public.found AS
     SELECT s.words, k.data, y.data AS category FROM public.tv_search s
     JOIN public.tv_stock k ON k.pk_stock = s.pk_search JOIN public.tv_category y ON y.pk_category = 1;
 CREATE TABLE public.mail (id int PRIMARY KEY, product bigint REFERENCES public.tv_product);
-INSERT INTO public.mail SELECT g, g FROM generate_series(20, 30) g;
+INSERT INTO public.mail SELECT pk_product, pk_product FROM public.tb_product
+  WHERE pk_product BETWEEN 20 AND 30 AND fk_category <> 5; -- which a fault deletes
 GRANT SELECT ON public.tv_category, public.tv_product, public.tv_customer, public.tv_stock,
     public.tv_basket, public.tv_search, public.tv_segment, "Sales Dept".tv_order,
     "Sales Dept".tv_order_line, public.report, "Sales Dept".lines, public.found TO fault_writer;
 COMMENT ON TABLE public.tv_customer IS 'read by the front page';
+COMMENT ON COLUMN public.tv_customer.data IS 'sent to browsers';
+ALTER TABLE public.tv_basket ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readers ON public.tv_basket FOR SELECT TO fault_writer USING (pk_basket > 0);
 CREATE INDEX by_name ON public.tv_customer ((data->>'name'));
 """
 
@@ -47,7 +52,17 @@ SELECT format('comment on %s: %s', c.oid::regclass, obj_description(c.oid, 'pg_c
 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 WHERE obj_description(c.oid, 'pg_class') IS NOT NULL AND {_OURS}
 UNION ALL
-SELECT format('policy %I on %s', polname, polrelid::regclass) FROM pg_policy
+SELECT format('comment on %s.%I: %s', c.oid::regclass, attname, col_description(c.oid, attnum))
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace JOIN pg_attribute a ON attrelid = c.oid
+WHERE attnum > 0 AND col_description(c.oid, attnum) IS NOT NULL AND {_OURS}
+UNION ALL
+SELECT format('policy %I on %s: %s', polname, polrelid::regclass, pg_get_expr(polqual, polrelid))
+FROM pg_policy
+UNION ALL
+SELECT format('%s: owner %s, row security %s, kept %s', c.oid::regclass,
+              c.relowner::regrole, relrowsecurity, relpersistence)
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind = 'r' AND relname ~ '^tv_' AND {_OURS}
 """
 
 

@@ -15,7 +15,6 @@ from declare import (
     SEGMENT,
     STOCK,
     WRONG,
-    Beyond,
     Fault,
 )  # fmt: skip
 
@@ -250,12 +249,6 @@ FAULTS = (
         CREATE TRIGGER back AFTER UPDATE ON public.tb_category
         FOR EACH ROW EXECUTE FUNCTION public.back()""",
         sqlstate="54001",
-        unseen="Whether the statement of one trigger finds a row that fires the other is decided by the"
-        " rows. Triggers that write each other's tables and end are ordinary.",
-        beyond=(
-            Beyond.DECISION,
-            "One of the triggers has to go or to end: which one, their author knows.",
-        ),
     ),
     Fault(
         "tview-trigger-swallows", "A BEFORE trigger on a tv_ table returns NULL", 8, (CUSTOMER,),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench import Bench
 
+from pgtv.checks.contents import findings
 from pgtv.finding import Finding, Severity
-from pgtv.rows.doctor import findings
 from pgtv.session import Target
 
 

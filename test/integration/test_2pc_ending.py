@@ -112,20 +112,38 @@ def test_cleanup_takes_only_what_it_may(shop18: Database) -> None:
     args = ("2pc", "cleanup", "--rollback", "--apply", "--receipt", "r.json")
     done = shop18.pgtv(*args)
     assert done.returncode == 0 and "nothing to roll back" in done.stderr, "an hour is the default"
-    done = shop18.pgtv(*args, "--older-than", "0s")
+    now = ("--older-than", "0s", "--even-deciding")
+    done = shop18.pgtv(*args, *now)
     assert done.returncode == 0, done.stderr
     assert gids(shop18) == {"plain", "pg_gid_16400_777"}
     planned = shop18.pgtv("2pc", "cleanup", "--rollback", "--older-than", "0s")
     assert "left alone: plain" in planned.stdout and "--all takes these too" in planned.stdout
     assert "a logical replication subscription" in planned.stdout
-    assert shop18.pgtv(*args, "--older-than", "0s", "--all").returncode == 0
+    assert shop18.pgtv(*args, *now, "--all").returncode == 0
     assert gids(shop18) == {"pg_gid_16400_777"}, "one that recovers by itself is ended by name only"
+
+
+@pytest.mark.parametrize("age", ["0s", "59s", "0.9min"])
+def test_what_was_prepared_within_a_minute_wants_a_word_more(shop18: Database, age: str) -> None:
+    """A healthy coordinator is between its phases for moments, and may have decided to commit."""
+    prepare(shop18, "deciding")
+    args = ("2pc", "cleanup", "--rollback", "--older-than", age)
+    done = shop18.pgtv(*args, "--apply", "--receipt", "r.json")
+    assert done.returncode == 3 and "has just prepared" in done.stderr, done.stderr
+    assert "pgtv 2pc rollback GID --apply" in done.stderr and "--even-deciding" in done.stderr
+    assert gids(shop18) == {"deciding"} and not (shop18.folder / "r.json").exists()
+    shown = shop18.pgtv(*args)
+    assert shown.returncode in (0, 1), "to look is no harm: " + shown.stderr
+    minute = shop18.pgtv(*args[:-1], "60s", "--apply", "--receipt", "r.json")
+    assert minute.returncode == 0 and gids(shop18) == {"deciding"}, minute.stderr
 
 
 def test_a_dead_letter_keeps_what_was_rolled_back(shop18: Database) -> None:
     assert shop18.pgtv("init", "--apply").returncode == 0
     prepare(shop18, "lost")
-    done = shop18.pgtv("2pc", "cleanup", "--rollback", "--older-than", "0s", "--apply")
+    done = shop18.pgtv(
+        "2pc", "cleanup", "--rollback", "--older-than", "0s", "--even-deciding", "--apply"
+    )
     assert done.returncode == 0 and "only record" not in done.stderr, done.stderr
     with shop18.connect() as connection:
         row = connection.execute(

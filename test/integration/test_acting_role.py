@@ -14,7 +14,7 @@ ROLE = 'Act "or'  # an ordinary name that has to be quoted
 @pytest.fixture
 def role(shop: Database, root: Path) -> str:
     shop.pgtv("init", "--apply")
-    shop.server.program(
+    shop.program(
         "psql", "-X", "-q", "-v", f"role={ROLE}", "-f", str(root / "sql/roles/acting.sql"),
         env=shop.server.env(shop.name),
     )  # fmt: skip

@@ -14,17 +14,16 @@ from servers import Database
 
 from pgtv.explain.texts import find, table
 
-pytestmark = pytest.mark.sampled
-
 SAID = {e["id"]: e["said"] for e in table("messages") if "said" in e}
 # What a single statement cannot provoke, and where it is.
 ELSEWHERE = {
-    "fenced": "test/integration/lifecycle/test_upgrade.py",
+    "fenced": "test/integration/lifecycle/upgrade/test_detach_attach.py",
     "damaged-page": "test/docs/test_damaged_page.py",
     "standby-xid": "the server's own, of whatever needs a transaction id there",
     "library-gone": "the server's own, of a library that is not there",
     "second-time": "the server's own, of two refreshes that meet",
     "deadlock": "the server's own",
+    "stop-hangs": "test/integration/cluster/test_stop.py",
     "starting": "the server's own, while it recovers",
     "serialization": "the server's own",
     "prepare-disabled": "the server's own",
@@ -86,6 +85,8 @@ CASES = {
         SELECT tviews.pg_tviews_create('public.tv_a',
             'SELECT pk_a FROM public.tb_a UNION ALL SELECT pk_a FROM public.tb_b');
         INSERT INTO tb_a VALUES (1); INSERT INTO tb_b VALUES (1);""",
+    "refresh-truncates": """CREATE TABLE note (c bigint REFERENCES public.tv_customer (pk_customer));
+        SELECT tviews.pg_tviews_refresh('public.tv_customer');""",
     "dependents": "DROP TABLE public.tb_category;",
     "column-in-use": "ALTER TABLE public.tb_category ALTER COLUMN name TYPE varchar(20);",
     "early-function": "SELECT * FROM pg_tviews_something();",
@@ -108,7 +109,7 @@ CASES = {
 def test_the_servers_message_is_recognised(shop: Database, name: str) -> None:
     done = subprocess.run(
         ["psql", "-X", "-q", "-v", "VERBOSITY=verbose", "-f", "-"],
-        input=CASES[name], env=shop.server.env(shop.name), cwd=shop.server.root,
+        input=CASES[name], env=shop.server.env(shop.name), cwd=shop.folder,
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     lines = [x for x in done.stderr.splitlines() if re.search(r"(ERROR|WARNING): ", x)]
@@ -118,6 +119,23 @@ def test_the_servers_message_is_recognised(shop: Database, name: str) -> None:
     # the SQLSTATE that the file gives is the one that the server gave, and so is the message
     assert found.sqlstate and f"{found.sqlstate}: " in lines[-1]
     assert settled(SAID[name]) == settled(lines[-1].partition(f"{found.sqlstate}: ")[2])
+
+
+@pytest.mark.parametrize(
+    ("file", "typed"),
+    [
+        ("base/5/17013", "(0, 17013);   -- in the database with the OID 5;"),
+        (
+            "pg_tblspc/17000/PG_18_202506291/5/17013",
+            "(0, 17013);   -- in the database with the OID 5;",
+        ),
+        ("base/5/17013.2", "(0, 17013);   -- in the database with the OID 5;"),
+        ("global/1260", "(0, …);   -- in the database with the OID …;"),
+    ],
+)
+def test_the_file_of_a_damaged_page_is_the_one_to_look_for(file: str, typed: str) -> None:
+    (found, *_) = find(f'ERROR:  XX001: invalid page in block 7 of relation "{file}"')
+    assert found.name == "damaged-page" and typed in found.type[0]
 
 
 def test_every_message_shown_was_given_by_a_server(root: Path) -> None:
@@ -150,3 +168,63 @@ def test_what_to_type_instead_of_an_early_name_works(
             assert done.returncode in (0, 1), f"{text}: {done.stderr}"
         else:
             shop18.sql(text)
+
+
+# What people fill in, and what of the shop stands for it here.
+FILLED = (
+    ("tv_x", "tv_customer"),
+    ("time_dependent('tv_…')", "time_dependent('tv_seen')"),
+    ("'tv_…'", "'tv_customer'"),
+    ("impact TABLE.COLUMN", "impact tb_category.name"),
+    ("impact TABLE", "impact tb_category"),
+    ("lint FILE", "lint definitions.sql"),
+    ("--from FILE", "--from before.json"),
+    ("NUMBER", "17012"),
+    ("{file}", "17012"),
+    ("{database}", "16385"),
+    ("--log NEW_DATA", "--log printed.txt"),
+    ("{table}", "tv_customer"),
+    ("{function} TO …", "pg_tviews_refresh_all TO pg_monitor"),
+    ("{function}", "pg_tviews_get_queue"),
+    ("{relation}", "pg_tview_pending_refreshes"),
+    ("= …", "= 100000"),
+    ("'pgtv_fence'", "'public'"),  # it is there while writes are refused
+)
+
+
+def test_what_to_type_next_works(shop18: Database) -> None:
+    """Each line of SQLSTATES.md as one would type it, in a shop where all is well."""
+    (shop18.folder / "definitions.sql").write_text(
+        "CREATE TABLE tv_a AS SELECT a.pk_a, a.name FROM tb_a a;"
+    )
+    (shop18.folder / "printed.txt").write_text("Performing Consistency Checks\n")
+    shop18.pgtv("snapshot", "save", "before.json")
+    entries = (*table("messages"), *table("sqlstates"))
+    typed = {_filled(line) for entry in entries for line in entry["type"]}
+    commands = sorted(t for t in typed if t.startswith("pgtv "))
+    for text in commands:
+        done = shop18.pgtv(*shlex.split(text)[1:])
+        said = f"{text}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        # 1: the plan of what attaching would do, which is to compare the rows; a death while checking
+        assert done.returncode == int(" attach " in text or " --log " in text), said
+        assert "Traceback" not in done.stderr, said
+    shop18.program("pg_isready")
+    statements = sorted(typed - {*commands, "pg_isready"})
+    # "…" is a definition of one's own; what is for a shell is typed in the tests of those messages:
+    # cluster/test_stop.py and test_full_lock_table.py
+    shell = ("pkill ", "ps ", "kill ")
+    statements = [s for s in statements if "…" not in s and not s.startswith(shell)]
+    shop18.sql(
+        """SELECT tviews.pg_tviews_create('public.tv_seen', 'SELECT c.pk_category AS pk_seen,
+        now() AS seen FROM public.tb_category c', '{"time_refresh": "external"}')"""
+    )
+    shop18.sql("\n".join(statements))
+    assert len(commands) > 20
+    assert len(statements) > 15
+
+
+def _filled(line: str) -> str:
+    text = re.split(r"   (?:#|--) ", line)[0]
+    for placeholder, with_what in FILLED:
+        text = text.replace(placeholder, with_what)
+    return text

@@ -74,7 +74,7 @@ def test_there_are_more_than_a_hundred() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.sampled
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("healthy_server", "shape", "style"),
     ON_MAJORS,
@@ -94,6 +94,7 @@ def test_no_alarm(database: Database, shape: Shape, style: Style) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("healthy_server", [18], indirect=True, ids=["pg18"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.name)
 def test_no_alarm_after_dump_and_restore(database: Database, shape: Shape) -> None:

@@ -14,7 +14,7 @@ OWNER = '"State\'s owner"'
 
 
 def schema_of(shop: Database) -> str:
-    dumped = shop.server.program("pg_dump", "-s", "-n", "pgtv", "-d", shop.conninfo)
+    dumped = shop.program("pg_dump", "-s", "-n", "pgtv", "-d", shop.conninfo)
     # newer releases of pg_dump fence its output with a random word
     return re.sub(r"(?m)^\\(un)?restrict .*$", "", dumped)
 

@@ -171,6 +171,7 @@ def test_it_is_dropped_whole(lab: Database) -> None:
     assert left == (0,)
 
 
+@pytest.mark.real
 def test_it_refuses_to_stand_beside_the_extension() -> None:
     with new_server(require_real(18), ("pg_tviews",)) as server:
         done = subprocess.run(

@@ -98,7 +98,7 @@ def assert_toured(machine: Machine, output: str) -> None:
     assert output.count("CRITICAL") >= 4
     assert "The server is stopped" in output
     assert machine.sh(LEFT).strip() == "0"
-    assert machine.sh("ls -d /tmp/pgtv-* 2>/dev/null || true").strip() == ""
+    assert machine.sh("ls -d /tmp/pgtv-* /dev/shm/pgtv-* 2>/dev/null || true").strip() == ""
 
 
 def test_root_with_a_checkout_that_only_root_can_read(machine: Machine) -> None:
@@ -124,13 +124,25 @@ def test_somebody_else_is_told_what_to_install(machine: Machine) -> None:
     assert_toured(machine, machine.sh(f"cd && {demo}", "someone"))
 
 
-def test_tools_test_runs_what_it_can(machine: Machine) -> None:
-    """Without Rust and without an engine two lanes say so; the others run, as root."""
-    machine.sh("mkdir -m 700 /root/work && mv /src /root/work/pgtv")
-    code, output = machine.run(
-        "/root/work/pgtv/tools/test --lane lab --lane real --lane containers"
+@pytest.mark.whole
+@pytest.mark.parametrize("user", ["someone", "root"])
+def test_tools_test_runs_what_it_can(machine: Machine, user: str) -> None:
+    """Without Rust and without an engine two lanes say so; the others run."""
+    home = machine.sh(f"getent passwd {user} | cut -d: -f6").strip()
+    machine.sh(
+        f"mkdir -m 700 {home}/work && mv /src {home}/work/pgtv && chown -R {user}: {home}/work"
+    )
+    test = (
+        f"{home}/work/pgtv/tools/test --lane lab --lane real --lane containers"
         " -- -k 'lab_contract and (surface or writes_reach or refuses)'"
     )
+    code, output = machine.run(test, user)
+    # one line for Python, another for what the servers of the lab need
+    for _ in range(2 if user != "root" else 0):
+        assert code != 0
+        line = next(x for x in output.splitlines() if "apt-get install" in x).strip()
+        machine.sh(f"apt-get update -q && {line.removeprefix('sudo ')} -y")
+        code, output = machine.run(test, user)
     assert code == 0, output[-4000:]
     assert "real         SKIPPED  cargo is missing" in output
     assert "containers   SKIPPED  docker is not installed" in output

@@ -140,7 +140,7 @@ def test_sigint_cancels_on_the_server_and_exits_130(shop: Database) -> None:
         other.execute("LOCK public.tb_customer IN ACCESS EXCLUSIVE MODE")
         process = subprocess.Popen(
             [sys.executable, "-m", "pgtv", "doctor", "--probe-write", "--lock-timeout", "0"],
-            env=shop.server.env(shop.name), cwd=shop.server.root, text=True,
+            env=shop.server.env(shop.name), cwd=shop.folder, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         with shop.connect() as watcher:

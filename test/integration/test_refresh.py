@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import signal
 import sys
 from pathlib import Path
 
-from servers import Database
+from processes import running
+from servers import Database, until
 
 DRIFT = """
 BEGIN;
@@ -37,6 +38,19 @@ def test_applied_all_is_equal_and_the_receipt_has_the_keys(shop: Database, tmp_p
     assert written["public.tv_category"]["keys"] == [["1"]]
     assert written["public.tv_category"]["inserted"] == 1
     assert written["public.tv_product"]["batches"] > 1
+
+
+def test_where_no_place_is_named_the_receipt_is_in_the_current_directory(shop18: Database) -> None:
+    shop = shop18
+    shop.sql(DRIFT)
+    assert "receipt" not in shop.pgtv("refresh").stderr, "nothing is done yet"
+    done = shop.pgtv("refresh", "tv_category", "--apply")
+    place = done.stderr.partition("receipt: ")[2].splitlines()[0]
+    assert shop.server.root in Path(place).parents
+    written = {t["tview"]: t for t in json.loads(Path(place).read_text())["tviews"]}
+    assert written["public.tv_category"]["overwritten"] == [
+        {"kind": "missing", "key": ["1"], "old": None}
+    ]
 
 
 def test_a_receipt_that_cannot_be_written_stops_before_any_row(shop: Database) -> None:
@@ -87,12 +101,39 @@ def test_rebuild_is_the_extensions_own(shop: Database) -> None:
     assert shop.pgtv("verify").returncode == 0
 
 
+def test_a_rebuild_is_tried_again_and_leaves_a_receipt(shop18: Database, tmp_path: Path) -> None:
+    """A reader holds the TVIEW until the rebuild has waited once for nothing."""
+    shop, receipt = shop18, tmp_path / "receipt.json"
+    shop.sql(DRIFT)
+    command = ("refresh", "tv_category", "--strategy", "rebuild", "--apply")
+    with shop.connect(autocommit=False) as reader:
+        reader.execute("SELECT count(*) FROM public.tv_category")
+        # long enough that the reader is gone well before the last try
+        with running(
+            [sys.executable, "-m", "pgtv", *command, "--lock-timeout", "2s",
+             "--receipt", str(receipt)],
+            env=shop.server.env(shop.name),
+        ) as run:  # fmt: skip
+            assert run.stdout
+            assert any(line.startswith("-- 55P03: again in") for line in run.stdout)
+            reader.rollback()
+            assert run.wait(150) == 0
+    written = json.loads(receipt.read_text())
+    assert written["outcome"] == "complete"
+    assert [d["attempts"] > 1 for d in written["done"]] == [True]
+    assert shop.pgtv("verify").returncode == 0
+
+
 def test_a_database_that_is_read_only_by_default_is_no_standby(shop18: Database) -> None:
     shop18.sql(DRIFT)
     shop18.sql(f"ALTER DATABASE {shop18.name} SET default_transaction_read_only = on")
     done = shop18.pgtv("refresh", "tv_category", "--apply")
     assert done.returncode == 3, done.stdout
-    assert "default_transaction_read_only" in done.stdout + done.stderr
+    assert "export PGOPTIONS='-c default_transaction_read_only=off'" in done.stdout + done.stderr
+    # as it says: whoever repairs while others may not write
+    allowed = {"PGOPTIONS": "-c default_transaction_read_only=off"}
+    assert shop18.pgtv("refresh", "--apply", **allowed).returncode == 0
+    assert shop18.pgtv("verify").returncode == 0
 
 
 def test_only_the_rows_of_a_report_are_looked_at(shop18: Database, tmp_path: Path) -> None:
@@ -151,20 +192,51 @@ def test_a_control_file_holds_it_back_while_it_runs(shop18: Database, tmp_path: 
     control = tmp_path / "control"
     control.write_text("pause\n")
     command = [sys.executable, "-m", "pgtv", "refresh", "--apply", "--control", str(control)]
-    with subprocess.Popen(
-        command,
-        env=shop.server.env(shop.name),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as run:
+    with running(command, env=shop.server.env(shop.name), cwd=tmp_path) as run:
         assert run.stderr
-        assert run.stderr.readline() == "limits now: paused\n"
+        assert any(line == "limits now: paused\n" for line in run.stderr)
         held = "SELECT count(*) FROM public.tv_category WHERE pk_category = 1"
         assert shop.sql(held).strip() == "0"
         control.write_text("")
-        assert run.wait(60) == 0
+        assert run.wait(150) == 0
     assert shop.sql(held).strip() == "1"
+
+
+def test_rows_of_a_table_that_inherits_are_told_and_never_written(shop18: Database) -> None:
+    shop = shop18
+    shop.sql(
+        "CREATE TABLE public.kept () INHERITS (public.tv_segment);"
+        "UPDATE public.tv_segment SET data = '{}';"
+        "INSERT INTO public.kept SELECT * FROM ONLY public.tv_segment ORDER BY pk_segment LIMIT 1;"
+        "INSERT INTO public.kept (pk_segment, data) VALUES (-1, '{}')"
+    )
+    before = shop.sql("SELECT * FROM public.kept ORDER BY pk_segment")
+    done = shop.pgtv("refresh", "tv_segment", "--apply")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "unsettled  public.tv_segment" in done.stdout
+    assert shop.sql("SELECT * FROM public.kept ORDER BY pk_segment") == before
+    shop.sql("DROP TABLE public.kept")
+    assert shop.pgtv("verify", "tv_segment").returncode == 0, "its own rows are right"
+
+
+def test_what_would_be_ignored_is_refused(shop18: Database, tmp_path: Path) -> None:
+    """And a look writes no receipt over that of what was done."""
+    receipt = tmp_path / "receipt.json"
+    for args, option in (
+        (
+            ("refresh", "--strategy", "rebuild", "--jobs", "2", "--max-lag", "3"),
+            "--jobs, --max-lag",
+        ),
+        (("refresh", "--strategy", "rebuild", "--format", "json"), "--format"),
+        (("triggers", "enable", "--strategy", "rebuild", "--control", "x"), "--control"),
+    ):
+        refused = shop18.pgtv(*args)
+        assert refused.returncode == 3
+        assert f"hint: leave out {option}" in refused.stderr
+    resumed = shop18.pgtv("refresh", "--resume", "--receipt", str(receipt))
+    assert "hint: add --apply" in resumed.stderr
+    assert shop18.pgtv("refresh", "--receipt", str(receipt)).returncode == 0
+    assert not receipt.exists()
 
 
 def test_repair_rows_takes_a_report_too(shop18: Database, tmp_path: Path) -> None:
@@ -180,3 +252,64 @@ def test_repair_rows_takes_a_report_too(shop18: Database, tmp_path: Path) -> Non
     refused = shop18.pgtv("repair", "triggers", "--report", report)
     assert refused.returncode == 3
     assert "--report goes with `repair rows` alone" in refused.stderr
+
+
+def test_an_interruption_ends_all_sessions_at_once(shop18: Database, tmp_path: Path) -> None:
+    """Two sessions compare side by side; both are cancelled, and what was not begun is not begun."""
+    shop18.sql(
+        "CREATE FUNCTION public.slow(bigint) RETURNS bigint LANGUAGE plpgsql STABLE"
+        " AS 'BEGIN PERFORM pg_sleep(600); RETURN $1; END'"
+    )
+    for name in ("category", "customer"):
+        view = shop18.sql(
+            f"SELECT pg_get_viewdef(view_oid) FROM tviews.pg_tview_meta WHERE entity = '{name}'"
+        ).strip().rstrip(";")  # fmt: skip
+        shop18.sql(
+            f"CREATE OR REPLACE VIEW tviews.public__tv_{name} AS SELECT * FROM ({view}) x"
+            f" WHERE public.slow(x.pk_{name}) IS NOT NULL"
+        )
+    sleeping = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event = 'PgSleep'"
+    )
+    command = [sys.executable, "-m", "pgtv", "refresh", "--apply", "--jobs", "2"]
+    with running(command, env=shop18.server.env(shop18.name), cwd=tmp_path) as process:
+        until(lambda: shop18.sql(sleeping) == "2\n")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    until(lambda: shop18.sql(sleeping) == "0\n")
+
+
+def test_old_values_are_kept_within_the_bound_and_keys_of_all(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql("UPDATE public.tv_stock SET data = '\"wrong\"' WHERE pk_stock <= 5")
+    receipt = tmp_path / "receipt.json"
+    done = shop18.pgtv(
+        "refresh", "tv_stock", "--apply", "--keep", "2", "--receipt", str(receipt)
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (one,) = json.loads(receipt.read_text())["tviews"]
+    assert one["updated"] == 5
+    assert sorted(one["keys"]) == [[str(n)] for n in range(1, 6)]
+    assert one["all_keys"] is True
+    assert [(o["kind"], o["old"][1]) for o in one["overwritten"]] == [("changed", '"wrong"')] * 2
+    assert one["complete"] is False
+
+
+def test_what_a_table_grew_by_is_told_with_the_vacuum_that_it_needs(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql("UPDATE public.tv_customer SET data = '{}'")
+    shop18.sql("VACUUM (FULL, ANALYZE) public.tv_customer")  # no room left for new rows
+    size = "SELECT pg_relation_size('public.tv_customer')"
+    before = int(shop18.sql(size))
+    receipt = tmp_path / "receipt.json"
+    done = shop18.pgtv("refresh", "tv_customer", "--apply", "--receipt", str(receipt))
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = {t["tview"]: t for t in json.loads(receipt.read_text())["tviews"]}
+    assert written["public.tv_customer"]["grew_bytes"] == int(shop18.sql(size)) - before > 0
+    assert "MB: VACUUM (ANALYZE) public.tv_customer;" in done.stdout
+    assert done.stdout.count("VACUUM") == 1, "of those that are equal nothing grew"

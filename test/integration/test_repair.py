@@ -57,6 +57,10 @@ def test_rows_are_merged_beside_a_reader_that_never_ends(shop: Database, tmp_pat
         done = shop.pgtv("repair", "--apply", "--receipt", str(tmp_path / "r.json"))
         assert done.returncode == 0, done.stdout + done.stderr
     assert "public.tv_customer: 0 inserted, 1 changed, 0 deleted" in done.stdout
+    rows = {t["tview"]: t for t in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    [overwritten] = rows["public.tv_customer"]["overwritten"]
+    assert overwritten["kind"] == "changed"
+    assert any("Customer 1" in (value or "") for value in overwritten["old"])
     assert shop.pgtv("verify").returncode == 0
 
 
@@ -121,6 +125,64 @@ def test_a_lock_held_elsewhere_stops_it_cleanly_and_the_next_run_ends_right(
     assert shop.pgtv("doctor", "--only", "triggers").returncode == 0
 
 
+def test_a_statement_that_takes_too_long_is_cancelled_and_nothing_is_lost(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql(DROP_ROW)
+    args = ("repair", "triggers", "--apply", "--statement-timeout", "1s", "--lock-timeout", "60s")
+    with shop18.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE public.tb_customer IN ROW EXCLUSIVE MODE")
+        done = shop18.pgtv(*args, "--receipt", str(tmp_path / "r.json"))
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "57014" in done.stderr
+        assert "raise --statement-timeout" in done.stderr
+        assert "again in" not in done.stdout, "what is too slow is no faster the next time"
+        holder.rollback()
+    assert json.loads((tmp_path / "r.json").read_text())["outcome"] == "failed"
+    assert shop18.pgtv("doctor", "--only", "trigger-missing").returncode == 2
+    assert shop18.pgtv("verify").returncode == 0
+    assert shop18.pgtv(*args, "--receipt", str(tmp_path / "r2.json")).returncode in (0, 1)
+    assert shop18.pgtv("doctor", "--only", "triggers").returncode == 0
+
+
+# somebody's event trigger undoes what the cure does
+OFF_AGAIN = """
+CREATE FUNCTION public.off_again() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN UPDATE pg_trigger SET tgenabled = 'D'
+    WHERE tgname = 'trg_tview_row_category_on_public_tb_category'; END $$;
+CREATE EVENT TRIGGER off_again ON ddl_command_end WHEN TAG IN ('ALTER TABLE')
+    EXECUTE FUNCTION public.off_again();
+"""
+
+
+def test_each_statement_is_shown_and_what_is_still_there_is_critical(
+    shop18: Database, tmp_path: Path
+) -> None:
+    """And the receipt says who did it: the login, whatever role it acts as."""
+    shop, name = shop18, f"dba_{shop18.name}"
+    shop.sql(f"CREATE ROLE {name} LOGIN SUPERUSER")
+    try:
+        shop.sql("ALTER TABLE public.tb_category DISABLE TRIGGER USER")
+        shop.sql(OFF_AGAIN)
+        receipt = tmp_path / "r.json"
+        args = ("repair", "triggers", "--apply", "--role", "shop_owner", "--receipt", str(receipt))
+        done = shop.pgtv(*args, user=name)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "still there: trigger-disabled:public.tb_category" in done.stderr
+        written = json.loads(receipt.read_text())
+        assert written["by"] == name
+        assert written["remaining"] == ["trigger-disabled:public.tb_category"]
+        ran = [d["statement"] for d in written["done"]]
+        assert any("ENABLE TRIGGER" in statement for statement in ran)
+        for statement in ran:
+            assert f"{statement}\n" in done.stdout
+        shop.sql("DROP EVENT TRIGGER off_again")
+        done = shop.pgtv(*args, user=name)
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+    finally:
+        shop.sql(f"DROP ROLE {name}")
+
+
 def test_sigint_cancels_on_the_server(shop: Database, tmp_path: Path) -> None:
     shop.sql(DROP_ROW)
     with shop.connect(autocommit=False) as holder, shop.connect() as watcher:
@@ -152,6 +214,15 @@ def test_undo(shop: Database, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     if "DISABLE TRIGGER" not in done.stdout:
         pytest.fail(f"enabling a trigger can be taken back:\n{done.stdout}")
+    other = tmp_path / "other.json"
+    raw = json.loads(receipt.read_text())
+    raw["plan"]["system_identifier"] = "7000000000000000000"  # as of a copy of this very database
+    other.write_text(json.dumps(raw))
+    done = shop.pgtv(
+        "repair", "--undo", str(other), "--apply", "--receipt", str(tmp_path / "o.json")
+    )
+    assert done.returncode == 3 and "another database" in done.stderr
+    assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 0, "nothing was undone"
     args = ("repair", "--undo", str(receipt), "--apply", "--receipt", str(tmp_path / "u.json"))
     shop.pgtv(*args)
     assert shop.pgtv("doctor", "--only", "trigger-disabled").returncode == 2
@@ -221,6 +292,13 @@ def test_no_cure_drops_the_table_that_a_wrong_registration_points_at(
         (("--undo", "{tmp}/bad.json"), "not JSON"),
         (("tv_nothing",), "tv_nothing"),
         (("--from", "{tmp}/bad.json"), "not JSON"),
+        (("--plan", "{tmp}/bad.json", "tv_order"), "leave out [metadata|triggers|rows]"),
+        (("--plan", "{tmp}/bad.json", "--strategy", "merge"), "leave out --strategy"),
+        (("--plan", "{tmp}/bad.json", "--verify", "-o", "x"), "leave out --output, --verify"),
+        (("--undo", "{tmp}/bad.json", "--max-rate", "5"), "leave out --max-rate"),
+        (("rows", "--report", "{tmp}/bad.json", "--strategy", "rebuild"), "leave out --strategy"),
+        (("--strategy", "rebuild", "--batch", "5"), "leave out --batch"),
+        (("--plan", "{tmp}/bad.json"), "not JSON"),
     ],
 )
 def test_bad_input(shop18: Database, tmp_path: Path, args: tuple[str, ...], message: str) -> None:

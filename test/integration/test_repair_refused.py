@@ -87,7 +87,7 @@ def test_the_connection_is_lost(shop18: Database, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "pgtv", "repair", "--apply", "--lock-timeout", "60s"]
         running = subprocess.Popen(
             [*command, "--receipt", str(receipt)], env=shop18.server.env(shop18.name),
-            cwd=shop18.server.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=shop18.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         waiting = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgtv'"
@@ -126,12 +126,22 @@ def test_without_the_privilege_nothing_is_done(shop18: Database, tmp_path: Path)
     ends_right(shop18, tmp_path)
 
 
+NEXT_REVISION = """CREATE OR REPLACE FUNCTION tviews.pg_tviews_catalog_revision() RETURNS integer
+LANGUAGE sql IMMUTABLE AS 'SELECT 99'"""
+
+
 def test_a_catalog_that_was_not_tested_is_only_printed(shop18: Database, tmp_path: Path) -> None:
     shop18.sql(FAULTS)
-    shop18.sql(
-        "CREATE OR REPLACE FUNCTION tviews.pg_tviews_catalog_revision() RETURNS integer"
-        " LANGUAGE sql IMMUTABLE AS 'SELECT 99'"
-    )
+    receipt, report = tmp_path / "r.json", tmp_path / "report.json"
+    shop18.pgtv("repair", "triggers", "--apply", "--receipt", str(receipt))
+    report.write_text(shop18.pgtv("verify", "--format", "json").stdout)
+    shop18.sql(f"{FAULTS}; {NEXT_REVISION}")
+    for command in (
+        ("refresh", "--apply"), ("refresh", "--strategy", "rebuild", "--apply"),
+        ("repair", "rows", "--report", str(report), "--apply"),
+        ("repair", "--undo", str(receipt), "--apply", "--receipt", str(tmp_path / "undone.json")),
+    ):  # fmt: skip
+        refused(shop18.pgtv(*command), "the catalog has revision 99")
     states = "SELECT tgrelid, tgname, tgenabled FROM pg_trigger ORDER BY 1, 2"
     before = shop18.sql(states)
     for more in ((), ("--apply",)):

@@ -39,7 +39,7 @@ def shop_16(server_16: Server) -> Iterator[Database]:
 def test_each_file_runs(shop_16: Database, path: Path) -> None:
     script = path.read_text()
     if path.stem == "save-evidence":
-        script = script.replace(" TO '", f" TO '{shop_16.server.root}/{shop_16.name}.")
+        script = script.replace(" TO '", f" TO '{shop_16.folder}/{shop_16.name}.")
     if path.stem == "enable-triggers":
         shop_16.sql((path.parent / "disable-triggers.sql").read_text())
     shop_16.sql(script)

@@ -14,7 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from contents import differing, write_everywhere
-from healthy import SHAPES, Style, build, writes
+from healthy import HOSTILE, SHAPES, build, writes
+from own_triggers import OWN_STATES, OWN_TRIGGERS
 from servers import Database, until
 
 from pgtv.checks.examine import examine
@@ -103,6 +104,22 @@ def test_what_is_printed_runs_in_psql(shop: Database) -> None:
     shop.sql(rebuild)
     assert differing(shop) == {}
     assert leases(shop) == [(1, [], 0)]
+
+
+def test_triggers_of_the_users_own_are_no_part_of_a_lease(shop18: Database) -> None:
+    shop = shop18
+    shop.sql(OWN_TRIGGERS)
+    before = shop.sql(OWN_STATES)
+    assert before.split() == ["own_always|A", "own_disabled|D", "own_enabled|O", "trg_tview_own|O"]
+    leased(shop)
+    assert shop.sql(OWN_STATES) == before
+    held = {t.name for t in shop.snapshot().leases[0].triggers}
+    assert held and not {t for t in held if "own" in t}
+    shop.sql("UPDATE public.tb_customer SET name = 'seen' WHERE pk_customer = 4")
+    assert shop.sql("SELECT count(*) FROM public.own_log") == "3\n", "they fire meanwhile"
+    done(shop, "enable", "--apply")
+    assert shop.sql(OWN_STATES) == before
+    assert differing(shop) == {}
 
 
 @pytest.mark.parametrize("tview", ["customer", "order", "stock", "search", "segment"])
@@ -249,7 +266,7 @@ def test_killed_between_enabling_and_the_merge(shop: Database) -> None:
         reader.execute("LOCK TABLE public.tv_customer IN SHARE MODE")
         process = subprocess.Popen(
             [sys.executable, "-m", "pgtv", "triggers", "enable", "--apply", "--lock-timeout", "60s"],
-            env=shop.server.env(shop.name), cwd=shop.server.root, start_new_session=True,
+            env=shop.server.env(shop.name), cwd=shop.folder, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         with shop.connect() as watcher:
@@ -307,7 +324,7 @@ def test_it_never_holds_one_table_while_it_waits_for_another(shop18: Database) -
         process = subprocess.Popen(
             [sys.executable, "-m", "pgtv", "triggers", "disable", *FOR, "--apply",
              "--lock-timeout", "60s"],
-            env=shop.server.env(shop.name), cwd=shop.server.root, stdout=subprocess.DEVNULL,
+            env=shop.server.env(shop.name), cwd=shop.folder, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         waits = "SELECT pid FROM pg_locks WHERE NOT granted"
         until(lambda: other.execute(waits).fetchone())
@@ -332,14 +349,20 @@ def test_contents_are_equal_beside_writers(shop: Database) -> None:
     counts = [0] * 3
 
     def write(number: int) -> None:
+        # as many rows as before, however long it goes on: else what is missed grows with the time that
+        # a busy machine takes, and bringing it with that
         statements = (
-            "UPDATE public.tb_customer SET name = name || 'x' WHERE pk_customer = %(n)s",
+            "UPDATE public.tb_customer SET name = md5(name) WHERE pk_customer = %(n)s",
             'UPDATE "Sales Dept".tb_order SET fk_customer = 1 + (fk_customer %% 150)'
             " WHERE pk_order = %(n)s",
-            'INSERT INTO "Sales Dept".tb_order (fk_customer) VALUES (%(n)s)',
+            'INSERT INTO "Sales Dept".tb_order (pk_order, fk_customer) OVERRIDING SYSTEM VALUE'
+            " VALUES (100000 + %(n)s, %(n)s) ON CONFLICT DO NOTHING",
+            'DELETE FROM "Sales Dept".tb_order WHERE pk_order = 100000 + %(n)s',
             "UPDATE public.tb_product SET fk_category = 1 + %(n)s %% 10 WHERE pk_product = %(n)s",
-            "INSERT INTO public.tb_stock_move (fk_product, moved_on, amount)"
-            " VALUES (%(n)s, '2026-05-05', 1)",
+            "INSERT INTO public.tb_stock_move (pk_stock_move, fk_product, moved_on, amount)"
+            " OVERRIDING SYSTEM VALUE VALUES (100000 + %(n)s, %(n)s, '2026-05-05', 1)"
+            " ON CONFLICT DO NOTHING",
+            "DELETE FROM public.tb_stock_move WHERE pk_stock_move = 100000 + %(n)s",
             'DELETE FROM "Sales Dept".tb_order_line WHERE fk_product = %(n)s',
         )
         with shop.connect() as connection:
@@ -352,7 +375,7 @@ def test_contents_are_equal_beside_writers(shop: Database) -> None:
                     psycopg.errors.CardinalityViolation,
                 ):  # fmt: skip
                     try:
-                        connection.execute(statements[counts[number] % 6], {"n": n})
+                        connection.execute(statements[counts[number] % len(statements)], {"n": n})
                     except psycopg.Error as e:
                         if e.sqlstate not in ("40P01", "40001", "21000"):
                             failed.append(str(e))
@@ -390,7 +413,7 @@ def test_rows_stay_owed_while_somebody_may_commit_old_ones(shop: Database) -> No
         # also when that which it read is right by now, as after a run that was killed
         again = done(shop, "enable", "--apply", "--barrier-timeout", "0.2", code=3)
         assert str(slow.info.backend_pid) in again.stderr
-        assert leases(shop) == [(1, ["customer", "order", "segment"], 0)]
+        assert leases(shop) == [(1, ["order", "segment"], 0)], "what it wrote, and what reads that"
         slow.commit()
     assert set(differing(shop)) == {'"Sales Dept".tv_order'}, "else waiting is not needed"
     done(shop, "enable", "--apply")
@@ -502,7 +525,7 @@ def test_the_leases_of_a_copy_are_not_its_own(shop18: Database) -> None:
     shop.server.create_database(other)
     try:
         copy = Database(shop.server, other)
-        copy.sql(shop.server.program("pg_dump", shop.name))
+        copy.sql(shop.program("pg_dump", shop.name))
         assert off(copy) == 3, "a dump carries the states of triggers"
         assert copy.snapshot().leases == ()
         (finding,) = triggers_findings(copy)
@@ -531,7 +554,7 @@ def test_status(shop18: Database) -> None:
     assert product["missing"] == ["row"] and product["expected"] is False
     assert {(t["enabled"], t["before"], t["lease"]) for t in product["triggers"]} == {("D", "O", 1)}
     assert document["leases"][0]["tviews"] == ["public.tv_stock"]
-    file = str(shop.server.root / "leased.json")
+    file = str(shop.folder / "leased.json")
     assert shop.pgtv("snapshot", "save", file).returncode == 0
     assert "15 min left" in done(shop, "status", "--from", file, code=2).stdout
 
@@ -545,12 +568,6 @@ GRANT SELECT, INSERT, UPDATE ON pgtv.lease TO healthy_owner;
 GRANT USAGE ON SEQUENCE pgtv.lease_id_seq TO healthy_owner;
 GRANT SELECT, INSERT, DELETE ON pgtv.lease_trigger TO healthy_owner;
 """
-
-
-HOSTILE = Style(
-    "hostile", suffix="_größe" + "x" * 20, odd=' "q".d😀' + "y" * 40, schema='Odd "Schema" 😀',
-    tview_schema="t" * 63,
-)  # fmt: skip
 
 
 def test_whatever_things_are_called_and_whoever_owns_them(empty: Database) -> None:

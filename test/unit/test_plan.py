@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgtv import plan as plans
+from pgtv.costing import Cost
 from pgtv.errors import UsageError
 from pgtv.plan import Done, Left, Plan, Receipt, Step
 
@@ -19,6 +24,7 @@ some = st.lists(words, max_size=3).map(tuple)
 steps = st.builds(
     Step, phase=st.sampled_from(plans.PHASES), title=words, statements=some, cures=some,
     role=st.none() | words, locks=some, undo=st.none() | some, note=st.none() | words, tviews=some,
+    cost=st.none() | st.builds(Cost, st.none() | st.integers(0), unknown=some),
 )  # fmt: skip
 made = st.builds(
     Plan, made_at=words, pgtv_version=words, database=words, database_oid=st.integers(0, 2**32 - 1),
@@ -28,11 +34,20 @@ made = st.builds(
 )  # fmt: skip
 
 
+@functools.cache
+def schema(name: str) -> Any:
+    root = Path(__file__).resolve().parents[2]
+    return json.loads((root / "schemas" / f"pgtv.{name}.1.json").read_text())
+
+
 @given(made)
 def test_a_plan_survives_its_file(tmp_path_factory: pytest.TempPathFactory, plan: Plan) -> None:
     path = tmp_path_factory.mktemp("plan") / "plan.json"
     plans.write(plan, path)
-    assert plans.load_plan(path) == plan
+    jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema("plan"))
+    loaded = plans.load_plan(path)
+    assert loaded == plan
+    assert [s.cost for s in loaded.steps] == [s.cost for s in plan.steps]
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -40,6 +55,7 @@ def test_a_receipt_survives_its_file(tmp_path: Path) -> None:
     plan = Plan("now", "0", "d", 1, None, "current", (Step("rows", "t", ("SELECT 1;",)),))
     receipt = Receipt(plan, "now", "me", "pgtv", [Done(1, "SELECT 1;", "now", 1.5, 2, "done")])
     plans.write(receipt, tmp_path / "r.json")
+    jsonschema.validate(json.loads((tmp_path / "r.json").read_text()), schema("receipt"))
     assert plans.load_receipt(tmp_path / "r.json") == receipt
 
 

@@ -24,7 +24,7 @@ fi
 say "pg_upgrade --$MODE; what it says: $work/pg_upgrade.log"
 cd "$NEW_DATA/.." 2>/dev/null || cd /
 if ! $AS "$NEW_BIN/pg_upgrade" -b "$OLD_BIN" -B "$NEW_BIN" -d "$OLD_DATA" -D "$NEW_DATA" -U "$PGUSER" \
-    "--$MODE" >"$work/pg_upgrade.log" 2>&1; then
+    -o "$NO_REFILL" -O "$NO_REFILL" "--$MODE" >"$work/pg_upgrade.log" 2>&1; then
     logs=$work/pg_upgrade.log
     [ ! -d "$NEW_DATA/pg_upgrade_output.d" ] || logs=$NEW_DATA
     pgtv preflight upgrade --log "$logs" || :

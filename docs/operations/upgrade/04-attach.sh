@@ -6,6 +6,9 @@ after 03-pg-upgrade
 runs "$new_major" || stop 3 "PostgreSQL $new_major does not answer"
 
 attach() {
+    # first, and once a database: from here on writes may be let in, whatever becomes of this step
+    printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$1" >>"$work/$step.begun" ||
+        stop 2 "cannot write $work/$step.begun: $1 is not attached"
     code=0
     pgtv upgrade attach -d "$1" --from "$2.json" --apply --receipt "$2.attach.$(date +%s).json" \
         >"$2.attach.log" 2>&1 || code=$?

@@ -1,12 +1,26 @@
 #!/bin/sh
-# Back: the old server serves again, TVIEWs attached. Not after the new one has taken a write that counts:
-# what was written there stays there.
+# Back: the old server serves again, TVIEWs attached. What was written to the new one stays there, so not
+# once 04-attach.sh has begun, unless --lose-writes says that those writes are given up.
 set -eu
 . "$(dirname "$0")/lib.sh"
 [ -s "$work/databases" ] || stop 1 "nothing was begun: there is no $work/databases"
 
+lose=
+case ${1-} in
+'') ;;
+--lose-writes) lose=yes ;;
+*) stop 3 "unknown: $1; back.sh takes --lose-writes or nothing" ;;
+esac
+# whether or not the new server runs now: what it was given lies in its files
+begun=$work/04-attach.begun
+if [ -e "$begun" ] && [ -z "$lose" ]; then
+    since=$(sed 's/ .*//; 1q' "$begun")
+    names=$(sed 's/^[^ ]* //' "$begun" | sort -u | paste -s -d , -)
+    stop 1 "since $since 04-attach.sh lets writes into PostgreSQL $new_major at $NEW_DATA (databases: $names)," \
+        "which the old server does not have: go on with 04-attach.sh, or give them up: back.sh --lose-writes"
+fi
+
 if runs "$new_major"; then
-    [ ! -f "$work/04-attach.done" ] || stop 1 "the new server takes writes since 04-attach.sh: decide by hand"
     [ ! -f "$OLD_DATA/global/pg_control.old" ] ||
         stop 1 "the new server ran on files that --link shares with the old one: there is no way back"
     say "stopping PostgreSQL $new_major"
@@ -29,5 +43,5 @@ attach() {
     say "$1 is attached: $(grep -o '[0-9]* TVIEWs compared.*' "$2.back.log" | tail -n 1)"
 }
 each attach
-rm -f "$work"/*.done
-say "done: PostgreSQL $old_major serves, writes are let in"
+rm -f "$work"/*.done "$work"/*.begun
+say "done: PostgreSQL $old_major serves, writes are let in${lose:+; what PostgreSQL $new_major was given is in $NEW_DATA}"

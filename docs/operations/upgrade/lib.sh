@@ -32,6 +32,8 @@ STOP_OLD=${STOP_OLD:-'$AS "$OLD_BIN/pg_ctl" -D "$OLD_DATA" -m fast -w stop'}
 START_NEW=${START_NEW:-'$AS "$NEW_BIN/pg_ctl" -D "$NEW_DATA" -l "$NEW_DATA/upgrade.log" -w start'}
 STOP_NEW=${STOP_NEW:-'$AS "$NEW_BIN/pg_ctl" -D "$NEW_DATA" -m fast -w stop'}
 export PGCTLTIMEOUT="${PGCTLTIMEOUT:-3600}" # pg_ctl and pg_upgrade wait a minute otherwise
+# the extension's launcher can hold up the stop of a server that has just been started, as pg_upgrade does
+NO_REFILL='-c pg_tviews.auto_rebuild_databases='
 export PGDATABASE=${PGDATABASE:-postgres}
 case $MODE in copy | clone | link) ;; *) stop 3 "MODE is copy, clone or link, not $MODE" ;; esac
 case $WORK/ in

@@ -195,6 +195,12 @@ class Dialect:
     refuses_cycles: bool = True
     refresh_cascades: bool = True  # to the TVIEWs that read the one refreshed
 
+    @property
+    def relations_read(self) -> tuple[str, ...]:
+        """All tables and views of the extension's schema that queries here read."""
+        named = {r for relations in self.reads_of_query.values() for r in relations}
+        return tuple(sorted(named.union(self.required_tables, self.public_tables)))
+
     # What the generation can do, as SQL. `extschema` comes from the snapshot.
 
     def qualified_meta(self, extschema: str) -> str:
@@ -210,6 +216,22 @@ class Dialect:
     def refresh(self, table: str) -> str:
         """Blocking: ACCESS EXCLUSIVE on the TVIEW and every TVIEW that embeds it."""
         return f"SELECT tviews.pg_tviews_refresh({literal(table)});"
+
+    def reconcile(self, entity: str) -> str | None:
+        """Compares the TVIEW with its definition and writes what differs; TVIEWs that embed it follow
+        in the rows written. Empties no table. None where the generation has nothing like it."""
+        text = f"""BEGIN
+  CREATE TEMP TABLE pgtv_again ();
+  CREATE TRIGGER again AFTER TRUNCATE ON pg_temp.pgtv_again
+    FOR EACH STATEMENT EXECUTE FUNCTION
+    tviews.pg_tview_truncate_trigger({literal(entity).strip()});
+  TRUNCATE pg_temp.pgtv_again;
+  DROP TABLE pg_temp.pgtv_again;
+END"""
+        tag = "$pgtv$"
+        while tag in text:
+            tag = f"{tag[:-1]}_$"
+        return f"DO {tag} {text} {tag};"
 
     def rebuild_empty(self) -> str:
         """Fills UNLOGGED TVIEWs that were reset; leaves the others alone."""

@@ -22,6 +22,9 @@ class Beta19Dialect(Dialect):
     def refresh(self, table: str) -> str:
         return f"SELECT pg_tviews_refresh({literal(table)});"
 
+    def reconcile(self, entity: str) -> str | None:
+        return None
+
     def rebuild_empty(self) -> str:
         return "SELECT * FROM pg_tviews_rebuild_all(true);"
 

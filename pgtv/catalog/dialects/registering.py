@@ -23,6 +23,7 @@ REVISIONS: Mapping[str, int] = {
     "0.1.0-beta.33": 9, "0.1.0-beta.34": 10,
 }  # fmt: skip
 
+STUB = "pgtv_empty"  # a table that is there for the time of a transaction
 _INSIDE = "read inside "  # how the extension's plans say why they hold a table
 
 
@@ -207,6 +208,31 @@ def create(table: str, definition: str, options: Mapping[str, Any]) -> str:
     return (
         f"SELECT tviews.pg_tviews_create({literal(table)},\n{quoted(definition)},\n"
         f"{literal(json.dumps(dict(options), ensure_ascii=False))});"
+    )
+
+
+def create_for(
+    owner: str, entity: str, table: str, definition: str, options: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Create the TVIEW anew as `owner`'s, filled; the statements belong into one transaction.
+
+    A definition may call what its owner wrote, and whoever runs this is mostly a superuser. SET ROLE
+    would not confine it, and creating a TVIEW runs its definition as whoever creates it. Replacing one
+    does not: the extension fills it as its owner, in a security-restricted operation. So what is
+    created is an empty one, of a table that was made here, and it is the owner's when it is replaced.
+
+    table: schema and name, the name always quoted.
+    """
+    schema = table.removesuffix("." + ident(f"tv_{entity}"))
+    stub = f"{schema}.{ident(STUB)}"
+    key = ident(f"pk_{entity}")
+    return (
+        f"CREATE TABLE {stub} ({key} bigint PRIMARY KEY);",
+        f"GRANT SELECT ON {stub} TO {ident(owner)};",
+        create(table, f"SELECT s.{key} FROM {stub} s", {}),
+        f"ALTER TABLE {table} OWNER TO {ident(owner)};",
+        replace(table, definition, options),
+        f"DROP TABLE {stub};",
     )
 
 

@@ -48,7 +48,7 @@ class Extension:
     contract_version: int | None = None
     event_triggers: tuple[EventTrigger, ...] = ()
     jsonb_delta: bool = False
-    tables_missing: tuple[str, ...] = ()  # catalog objects of this generation that are not there
+    tables_missing: tuple[str, ...] = ()  # objects that are not there; functions as `name()`
     leftovers: tuple[str, ...] = ()  # tables named like TVIEWs while the extension is absent
     schema_left: bool = False  # the extension is absent, its schema is not
     public_lacks: tuple[tuple[str, str], ...] = ()  # (privilege, object) that PUBLIC has elsewhere

@@ -41,3 +41,4 @@ class Access:
     function: str | None = None  # instead of a relation: its signature; `select` is EXECUTE
     columns: tuple[str, ...] = ()  # columns that are read and may not be, when not the whole table
     owner: str | None = None  # of the relation or function
+    shown_all: bool = False  # the policies that apply show it every row

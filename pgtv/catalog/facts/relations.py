@@ -87,6 +87,8 @@ class Function:
     extension: str | None = None
     reads: tuple[str, ...] = ()  # tables that its text names after FROM and JOIN; not if immutable
     granted: bool = False  # has privileges of its own: a GRANT renews its row, hence its age
+    # views that reach it by an operator, an aggregate or another function only
+    serves: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ class Trigger:
     writes: tuple[str, ...] = ()  # relations that the function's text writes, as spelled there
     # relations on which the function's text, under no condition, does again what fires the trigger
     repeats: tuple[str, ...] = ()
+    # statements of the function's text, under no condition and with none that compares what is there:
+    # `UPDATE relation` or `INSERT relation`
+    always: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,16 @@ class Server:
     max_prepared_transactions: int = 0
     notify_queue_usage: float | None = None  # 0..1
 
+    def is_database(self, system: object, oid: object) -> bool:
+        """Whether it is the very database that somebody noted by its cluster's identifier and its OID.
+
+        A database's OID alone says little: the first one made has the same in every cluster. An identifier
+        that could not be seen, here or there, speaks for neither.
+        """
+        return oid == self.database_oid and (
+            None in (system, self.system_identifier) or system == self.system_identifier
+        )
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -54,6 +64,7 @@ class RoleSetting:
     function: str | None = None
     # of a search_path: functions and operators that it finds before built-in ones of the same name
     shadows: tuple[str, ...] = ()
+    in_text: bool = False  # the function's text sets it
 
 
 @dataclass(frozen=True)

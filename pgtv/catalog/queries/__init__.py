@@ -38,7 +38,7 @@ from pgtv.catalog.queries.replication import (
 )
 from pgtv.catalog.queries.roles import DEFAULT_GRANTS, GRANTS, ROLES
 from pgtv.catalog.queries.server import ROLE_SETTINGS, SERVER, SETTINGS, SYSTEM_IDENTIFIER, WAL_LSN
-from pgtv.catalog.queries.state import HAS_STATE, LEASES, VERIFICATIONS
+from pgtv.catalog.queries.state import KEPT
 
 __all__ = [
     "ARCHIVER",
@@ -50,9 +50,8 @@ __all__ = [
     "EXTENSION_PRIVILEGES",
     "FUNCTIONS",
     "GRANTS",
-    "HAS_STATE",
     "INDEXES",
-    "LEASES",
+    "KEPT",
     "LEFTOVERS",
     "LOCKS",
     "MISSING_OBJECTS",
@@ -76,7 +75,6 @@ __all__ = [
     "TABLE_STATS",
     "TRIGGERDEFS",
     "TRIGGERS",
-    "VERIFICATIONS",
     "VIEWDEFS",
     "WAL_LSN",
     "WRITTEN",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 # Every relation that a TVIEW touches: what its backing view reads through views and materialized
-# views, partitions, what carries the extension's triggers, views that stand in the extension's
-# schema without belonging to it (backing views of lost registrations), and tables named like TVIEWs.
+# views, what has a name that a plan holds, partitions, what carries the extension's triggers, views
+# that stand in the extension's schema without belonging to it (backing views of lost registrations),
+# and tables named like TVIEWs.
 REACH = r"""
 WITH RECURSIVE ext AS (
   SELECT e.oid FROM pg_catalog.pg_extension e WHERE e.extname = %(extension)s
@@ -13,6 +14,11 @@ WITH RECURSIVE ext AS (
   WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e'
 ), seed(oid) AS (
   SELECT c.oid FROM pg_catalog.pg_class c WHERE c.oid = ANY (%(known)s::oid[])
+  UNION
+  SELECT c.oid FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
+    AND pg_catalog.format('%%I.%%I', n.nspname, c.relname) = ANY (%(named)s::text[])
   UNION
   SELECT c.oid FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -41,7 +47,8 @@ WITH RECURSIVE ext AS (
     SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = r.oid
     UNION ALL
     SELECT i.inhparent FROM pg_catalog.pg_inherits i
-    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition
+    JOIN pg_catalog.pg_class c
+      ON c.oid = i.inhrelid AND (c.relispartition OR c.oid = ANY (%(known)s::oid[]))
     WHERE i.inhrelid = r.oid
   ) x
 )
@@ -55,7 +62,7 @@ WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
 ORDER BY 1
 """
 
-RELATIONS = """
+RELATIONS = r"""
 SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
        pg_catalog.format('%%I.%%I', n.nspname, c.relname) AS qualified, c.relkind::text AS kind,
        r.rolname::text AS owner, c.relpersistence::text AS persistence,
@@ -82,7 +89,8 @@ SELECT c.oid::int8 AS oid, n.nspname::text AS schema, c.relname::text AS name,
          ARRAY(SELECT u.rulename::text FROM pg_catalog.pg_rewrite u
                 WHERE u.ev_class = c.oid AND u.ev_enabled <> 'D' ORDER BY 1)
        ELSE '{}' END AS rules,
-       CASE WHEN c.relkind = 'r' AND c.oid = ANY (%(known)s::oid[]) THEN
+       -- of TVIEWs, and of those that lost their registration
+       CASE WHEN c.relkind = 'r' AND (c.oid = ANY (%(known)s::oid[]) OR c.relname LIKE 'tv\_%%') THEN
          (SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
               'name', k.conname, 'kind', k.contype,
               'table', pg_catalog.format('%%I.%%I', kn.nspname, kc.relname)) ORDER BY k.conname, k.oid)

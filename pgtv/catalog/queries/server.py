@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pgtv.catalog.queries.code import COMMENTS
+
 SERVER = """
 SELECT pg_catalog.current_setting('server_version_num')::int4 AS version_num,
        pg_catalog.current_setting('server_version') AS version,
@@ -56,6 +58,12 @@ WHERE pg_catalog.starts_with(name, %(prefix)s)
 ORDER BY name
 """
 
+# A function that only asks for the setting sets nothing.
+_SETS_REPLICA = (
+    r"\mset\s+((session|local)\s+)?session_replication_role\s*(=|\mto\M)\s*'?\mreplica\M"
+    r"|\mset_config\s*[(]\s*'session_replication_role'\s*,\s*'replica'"
+)
+
 # `before`: the schemas that a fixed search_path puts before pg_catalog. `shadowing`: what stands there
 # under the name and the arguments of something built in.
 ROLE_SETTINGS = r"""
@@ -93,7 +101,8 @@ SELECT d.datname::text AS database, r.rolname::text AS role,
        CASE WHEN c.x LIKE 'search_path=%%' THEN
          ARRAY(SELECT b.name FROM before JOIN shadowing b ON b.schema = before.schema
                 WHERE before.path = pg_catalog.substr(c.x, 13) ORDER BY 1)
-       ELSE '{}' END AS shadows
+       ELSE '{}' END AS shadows,
+       false AS in_text
 FROM pg_catalog.pg_db_role_setting s
 LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
 LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
@@ -104,12 +113,29 @@ WHERE (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
         'event_triggers', 'search_path', 'statement_timeout', 'transaction_timeout',
         'quote_all_identifiers')
        -- by name: a setting made up by an application may hold a secret
-       OR c.x ~ '^[[:alpha:]_]+[.](publish_changes|max_queue_size|max_refresh_rows)=')
+       OR c.x ~ '^[[:alpha:]_]+[.](publish_changes|max_(queue_size|refresh_rows|propagation_depth))=')
 UNION ALL
 SELECT NULL, NULL, pg_catalog.split_part(c.x, '=', 1),
        pg_catalog.substr(c.x, pg_catalog.strpos(c.x, '=') + 1),
-       p.oid::pg_catalog.regprocedure::text, '{}'
+       p.oid::pg_catalog.regprocedure::text, '{}', false
 FROM pg_catalog.pg_proc p CROSS JOIN LATERAL pg_catalog.unnest(p.proconfig) AS c(x)
 WHERE pg_catalog.split_part(c.x, '=', 1) = 'session_replication_role'
+UNION ALL
+SELECT NULL, NULL, 'session_replication_role', 'replica', p.oid::pg_catalog.regprocedure::text, '{}',
+       true
+FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname IN ('plpgsql', 'sql')
+WHERE p.pronamespace <> 'pg_catalog'::pg_catalog.regnamespace
+  AND p.prosrc ~* 'session_replication_role'
+  AND pg_catalog.regexp_replace(p.prosrc, $$@COMMENTS@$$, ' ', 'g') ~* $$@SETS@$$
+  AND (p.prorettype <> 'pg_catalog.event_trigger'::pg_catalog.regtype
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_event_trigger t
+                   WHERE t.evtfoid = p.oid AND t.evtenabled IN ('O', 'A')))
+  AND (p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
+                   WHERE t.tgfoid = p.oid AND t.tgenabled IN ('O', 'A')))
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend e
+                   WHERE e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid = p.oid
+                     AND e.deptype = 'e')
 ORDER BY 1, 2, 3, 5
-"""
+""".replace("@COMMENTS@", COMMENTS).replace("@SETS@", _SETS_REPLICA)

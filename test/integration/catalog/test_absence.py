@@ -40,7 +40,7 @@ def test_database_without_the_extension(empty: Database) -> None:
 
 
 def test_dropped_with_cascade(shop: Database) -> None:
-    before = shop.server.root / "before.json"
+    before = shop.folder / "before.json"
     before.write_text(shop.pgtv("snapshot", "save", "-").stdout)
     shop.sql("SET client_min_messages = error; DROP EXTENSION pg_tviews CASCADE")
     snapshot = shop.snapshot()

@@ -78,6 +78,33 @@ def test_timer_keeps_and_prunes(shop: Database, tmp_path: Path) -> None:
         assert shop.pgtv("snapshot", "save", *wrong).returncode == 3
 
 
+def test_the_last_good_one_is_not_replaced(shop: Database, tmp_path: Path) -> None:
+    """The database is saved again under its name, but not once it has lost a TVIEW or has it otherwise."""
+    file = tmp_path / "good.json"
+    for _ in range(2):
+        assert shop.pgtv("snapshot", "save", str(file)).returncode == 0
+    good = file.read_bytes()
+    for broken in (
+        "SELECT tviews.pg_tviews_create_or_replace('public.tv_category', $$SELECT c.pk_category, c.id,"
+        " jsonb_build_object('n', c.name) AS data FROM public.tb_category c$$)",
+        "DELETE FROM tviews.pg_tview_meta WHERE entity = 'customer'",
+        "DROP EXTENSION pg_tviews CASCADE",
+    ):
+        shop.sql(broken)
+        done = shop.pgtv("snapshot", "save", str(file))
+        assert done.returncode == 3
+        assert f"{file} exists and is not replaced: it holds " in done.stderr
+        assert "give another name" in done.stderr
+        assert file.read_bytes() == good
+    assert shop.pgtv("snapshot", "save", str(tmp_path / "evidence.json")).returncode == 0
+    dump = shop.folder / "nightly.dump"
+    dump.write_text("a backup")
+    assert shop.pgtv("snapshot", "save", "nightly.dump").returncode == 3
+    assert dump.read_text() == "a backup"
+    for _ in range(2):  # beside the backup of each night, whatever the last one's had
+        assert shop.pgtv("snapshot", "save", "--beside", "nightly.dump").returncode == 0
+
+
 def test_errors_are_told(shop: Database, tmp_path: Path) -> None:
     for args in (
         ["show", str(tmp_path / "none.json")],

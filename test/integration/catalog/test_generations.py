@@ -32,6 +32,8 @@ def test_old_generation_is_looked_at() -> None:
         ]  # fmt: skip
         reads = {snapshot.name_of(r.relation or 0) for r in snapshot.reads_of[post.view_oid]}
         assert reads == {"public.tb_post", "public.v_user"}
+        shown = database.pgtv("graph", "show")
+        assert "reads public.tv_user" in shown.stdout and "v_user" not in shown.stdout.split()
         healthy = database.pgtv("status")
         assert healthy.returncode == 0, healthy.stdout
         orderly(database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,3 +184,51 @@ def test_round_trips_do_not_grow(shop: Database, monkeypatch: pytest.MonkeyPatch
     )
     assert len(shop.snapshot().tviews) == 69
     assert statements() == few <= 12
+
+
+def test_all_that_is_seen_is_of_one_moment(
+    shop18: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read-only REPEATABLE READ transaction, although others commit between its statements."""
+    seen: list[tuple[object, ...] | None] = []
+    with shop18.connect() as other, connect(shop18.target()) as connection:
+
+        def looking(self: object, *args: object, **kw: object) -> object:
+            other.execute("SELECT pg_current_xact_id()")
+            seen.append(
+                connection.execute(
+                    "SELECT current_setting('transaction_isolation'),"
+                    " current_setting('transaction_read_only'), now()::text,"
+                    " pg_current_snapshot()::text"
+                ).fetchone()
+            )
+            return psycopg.Cursor.execute(self, *args, **kw)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(psycopg.ClientCursor, "execute", looking)
+            collect(connection)
+    assert len(seen) > 2
+    assert seen[0] and seen[0][:2] == ("repeatable read", "on")
+    assert len(set(seen)) == 1, "the beginning of the transaction and what it sees stay the same"
+
+
+def test_the_command_begins_one_transaction(shop18: Database) -> None:
+    """As the server logs it: after login one BEGIN, one ROLLBACK, and nothing outside of them."""
+    before = len(shop18.server.log_text())
+    done = shop18.pgtv("snapshot", "save", "-", PGOPTIONS="-c log_statement=all")
+    assert done.returncode == 0, done.stderr
+    logged = re.findall(
+        rf"^.* \[(\d+)\] \S+ pgtv {shop18.name} LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)",
+        shop18.server.log_text()[before:],
+        re.MULTILINE,
+    )
+    assert len({pid for pid, _ in logged}) == 1
+    statements = [text for _, text in logged]
+    begin = statements.index("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    # until then only what a login needs: is there a pooler, and the pins
+    assert [s.split()[0] for s in statements[:begin]] == ["BEGIN", "SET"]
+    assert statements[0].endswith("COMMIT") and "FROM" not in "".join(statements[:begin])
+    inside = statements[begin + 1 : -1]
+    ends = [s for s in inside if re.search(r"^\s*(BEGIN|START|COMMIT|END|ROLLBACK)\s*;?$", s, re.M)]
+    assert inside and ends == []
+    assert statements[-1] == "ROLLBACK"

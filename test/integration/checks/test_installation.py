@@ -151,7 +151,7 @@ def test_a_database_without_the_extension_is_unknown_and_nothing_else(empty: Dat
 
 def test_schema_only_restore(shop: Database) -> None:
     """Views and triggers come back, registrations and rows do not."""
-    dump = shop.server.program("pg_dump", "--schema-only", shop.name)
+    dump = shop.program("pg_dump", "--schema-only", shop.name)
     other = f"{shop.name}_restored"
     shop.server.create_database(other)
     try:
@@ -197,7 +197,7 @@ def test_a_healthy_restore_says_nothing(shop: Database) -> None:
     shop.server.create_database(other)
     try:
         restored = Database(shop.server, other)
-        restored.sql(shop.server.program("pg_dump", shop.name))
+        restored.sql(shop.program("pg_dump", shop.name))
         assert above_info(restored) == []
     finally:
         shop.server.drop_database(other)
@@ -207,10 +207,10 @@ def _registrations_after_restore(shop: Database) -> int:
     other = f"{shop.name}_restored"
     shop.server.create_database(other)
     try:
-        dump = shop.server.root / f"{other}.dump"
-        shop.server.program("pg_dump", "-Fc", "-f", str(dump), shop.name)
+        dump = shop.folder / f"{other}.dump"
+        shop.program("pg_dump", "-Fc", "-f", str(dump), shop.name)
         try:
-            shop.server.program("pg_restore", "-d", other, str(dump))
+            shop.program("pg_restore", "-d", other, str(dump))
         except ClusterError as e:
             assert "names tables that do not exist" in str(e)
         return int(Database(shop.server, other).sql("SELECT count(*) FROM tviews.pg_tview_meta"))

@@ -4,6 +4,7 @@ writes, and that the printed cures bring everything back."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -247,3 +248,43 @@ def _writes_fail(shop: Database) -> bool:
         except psycopg.Error as e:
             failed.append((write, e))
     return bool(failed)
+
+
+def test_a_plain_table_with_a_tviews_columns_becomes_one(shop18: Database, tmp_path: Path) -> None:
+    """As one that was made while the library was not loaded; replicated ones and others are meant."""
+    shop18.sql(
+        "SET ROLE shop_owner;"
+        "CREATE TABLE tv_guide (pk_guide bigint PRIMARY KEY, name text);"
+        "CREATE TABLE tv_copy (pk_copy bigint PRIMARY KEY, data jsonb);"
+        "CREATE TABLE tv_sign (pk_sign bigint, data jsonb);"
+        "INSERT INTO tv_sign VALUES (1, '{}')"
+    )
+    shop18.sql(
+        "CREATE SUBSCRIPTION copies CONNECTION 'dbname=nowhere' PUBLICATION p"
+        " WITH (connect = false, slot_name = NONE, enabled = false)"
+    )
+    try:
+        shop18.sql(
+            "INSERT INTO pg_subscription_rel VALUES ((SELECT oid FROM pg_subscription"
+            " WHERE subname = 'copies' AND subdbid = (SELECT oid FROM pg_database WHERE datname"
+            " = current_database())), 'tv_copy'::regclass, 'r', NULL)"
+        )
+        found = examine(shop18.snapshot(), all_checks().values()).findings
+    finally:  # a database with a subscription cannot be dropped
+        shop18.sql(
+            "DELETE FROM pg_subscription_rel WHERE srrelid = 'tv_copy'::regclass;"
+            "DROP SUBSCRIPTION copies"
+        )
+    (said,) = [f for f in found if f.check == "registration-missing"]
+    assert (said.object, said.severity) == ("public.tv_sign", Severity.WARNING)
+    shop18.sql("DROP TABLE tv_copy")
+    migration = tmp_path / "sign.sql"
+    migration.write_text(
+        "CREATE TABLE public.tv_sign AS SELECT c.pk_category AS pk_sign,"
+        " jsonb_build_object('name', c.name) AS data FROM public.tb_category c;"
+    )
+    done = shop18.pgtv("repair", "metadata", "--from", str(migration), "--apply")
+    assert done.returncode == 0, done.stderr
+    assert differing(shop18) == {}
+    shop18.sql("UPDATE tb_category SET name = 'new' WHERE pk_category = 2")
+    assert shop18.sql("SELECT data->>'name' FROM tv_sign WHERE pk_sign = 2") == "new\n"

@@ -7,23 +7,64 @@ the check looks at: contents equal to the definitions, and writes to every base 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from typing import Any
 
 import pytest
 from contents import differing, write_everywhere
-from servers import ROOT, Database
+from pasting import paste, superuser
+from servers import REAL_MAJORS, ROOT, Database
 
 from pgtv.checks.declare import Check
 from pgtv.checks.examine import Outcome, State, examine
 from pgtv.checks.registry import all_checks
 from pgtv.finding import Finding, Severity
 
-pytestmark = pytest.mark.sampled
-
 CHECKS = all_checks()
 HERE = [pytest.param(c, id=c.id) for c in CHECKS.values() if not c.provoke.elsewhere]
 ELSEWHERE = [pytest.param(c, id=c.id) for c in CHECKS.values() if c.provoke.elsewhere]
+
+# What is printed as an owner's is a superuser's here, so that pasting proves nothing about the role.
+_EXTENSION = "only a superuser can own the extension"
+_PREPARED = "its steps prepare as the superuser who runs them"
+SUPERUSERS_OWN = {
+    "audit-log-growth": _EXTENSION,
+    "catalog-filtered": _EXTENSION,
+    "catalog-triggers": "only a superuser can own an event trigger",
+    "catalog-unreadable": _EXTENSION,
+    "catalog-writable": _EXTENSION,
+    "owner-cannot-read": "its steps give the table to a superuser",
+    "prepared-blocks": _PREPARED,
+    "prepared-unlogged": _PREPARED,
+}
+# Proven elsewhere: pasted there as the role that is printed, or not, and why.
+PASTED = {
+    "drift", "drift-recorded", "inheritance-children", "replication-slot", "room",
+    "subscription-writes",
+}  # fmt: skip
+_NONE, _SUPERUSERS = "prints no SQL", "its cure is a superuser's"
+_LOOKS = "its SQL only looks"
+_SESSIONS = "the sessions that it ends are a superuser's"
+NOT_PASTED = {
+    **dict.fromkeys(
+        ("catalog-unknown", "feed-gap", "jsonb-delta-missing", "lab-in-use", "library-unloadable",
+         "never-verified", "refresh-slow", "server-unsupported", "trigger-lease",
+         "unlogged-standby", "verification-old", "writes-fail"),
+        _NONE,
+    ),
+    **dict.fromkeys(("extension-missing", "not-preloaded"), _SUPERUSERS),
+    **dict.fromkeys(("library-mismatch", "unlogged-reset", "update-available"), _EXTENSION),
+    **dict.fromkeys(
+        ("archiving", "connections", "notify-queue", "prepared-slots", "replica-lag"), _LOOKS
+    ),
+    **dict.fromkeys(("idle-in-transaction", "lock-wait", "long-transaction"), _SESSIONS),
+    **dict.fromkeys(("prepared-orphan", "prepared-vacuum"), _PREPARED),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("check", HERE)
@@ -41,6 +82,7 @@ def test_provoke(check: Check, shop: Database) -> None:
             shop.sql(provoke.break_)
         with _held(shop, provoke.hold):
             finding = _found(check, shop)
+            _assert_shown(check, shop)
             _assert_complete(check, finding)
             if finding.remedy and finding.remedy.sql:
                 pasted = _cure(check, shop, finding)
@@ -52,6 +94,12 @@ def test_provoke(check: Check, shop: Database) -> None:
     finally:
         if provoke.undo:
             shop.sql(provoke.undo)
+
+
+def test_every_check_has_its_cure_pasted_as_the_printed_role_or_a_reason() -> None:
+    assert set(SUPERUSERS_OWN) <= {c.id for c in CHECKS.values() if not c.provoke.elsewhere}
+    assert not PASTED & set(NOT_PASTED)
+    assert PASTED | set(NOT_PASTED) == {c.id for c in CHECKS.values() if c.provoke.elsewhere}
 
 
 @pytest.mark.parametrize("check", ELSEWHERE)
@@ -123,6 +171,31 @@ def _assert_quiet(check: Check, shop: Database, after: str) -> None:
     assert not loud, f"{check.id} is not quiet after {after}\n{_said(outcome)}"
 
 
+def _assert_shown(check: Check, shop: Database) -> None:
+    """What the check's page shows is what doctor says."""
+    page = (ROOT / "docs/operations/checks" / f"{check.id}.md").read_text()
+    shown = re.search(r"```text\n(.*?)\n```", page, re.DOTALL)
+    if shown is None or shop.server.major != max(REAL_MAJORS):
+        return
+    docs = _gen_docs()
+    seen = docs.example(examine(shop.snapshot(), [check])) or ""
+    assert docs.settled(seen.replace(shop.name, "shop")) == docs.settled(shown[1]), (
+        f"the page shows\n{shown[1]}\nand doctor says\n{seen}\nrun tools/gen_docs --examples BINARIES"
+    )
+
+
+@cache
+def _gen_docs() -> Any:
+    loader = SourceFileLoader("gen_docs", str(ROOT / "tools/gen_docs"))
+    module = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
+    before = list(sys.path)
+    loader.exec_module(module)
+    sys.path[:] = (
+        before  # it puts the checkout first, and what is tested may be installed elsewhere
+    )
+    return module
+
+
 def _found(check: Check, shop: Database) -> Finding:
     outcome = _look(check, shop)
     wanted = check.provoke.object
@@ -138,7 +211,8 @@ def _found(check: Check, shop: Database) -> Finding:
 def _cure(check: Check, shop: Database, finding: Finding) -> list[str]:
     """Paste the finding's cure, then those of what else the break left; the statements pasted.
 
-    A cure that leaves its own finding in place ends it: that is for the assertion to say.
+    Each as the role that it prints. A cure that leaves its own finding in place ends it: that is for
+    the assertion to say.
     """
     pasted: list[str] = []
     cured: set[str] = set()
@@ -146,7 +220,11 @@ def _cure(check: Check, shop: Database, finding: Finding) -> list[str]:
     while current and current.remedy and current.remedy.sql and current.id not in cured:
         cured.add(current.id)
         pasted += current.remedy.sql
-        shop.sql("\n".join(current.remedy.sql))
+        role = paste(shop, current)
+        owned = not re.match(r"(a )?superuser(?!, or )", current.remedy.role or "")
+        assert (owned and superuser(shop, role)) is (check.id in SUPERUSERS_OWN), (
+            f"{current.id}: its cure is for {current.remedy.role!r} and was pasted as {role}"
+        )
         left = [f for f in _look(check, shop).findings if f.severity is not Severity.INFO]
         if any(f.id == current.id for f in left):
             break
@@ -161,6 +239,7 @@ def _assert_complete(check: Check, finding: Finding) -> None:
     assert finding.evidence, f"{finding.id} has no evidence"
     remedy = finding.remedy
     assert remedy and (remedy.sql or remedy.command or remedy.note), f"{finding.id} has no cure"
+    assert remedy.role or not remedy.sql, f"{finding.id}: who may run its cure?"
     if remedy.locks:
         assert remedy.sql and remedy.sql[0].startswith("SET lock_timeout"), (
             f"{finding.id}: a cure that can block starts with SET lock_timeout"

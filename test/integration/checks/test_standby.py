@@ -11,7 +11,7 @@ from servers import Database, until
 from pgtv.checks.examine import State, examine
 from pgtv.checks.registry import all_checks, select
 from pgtv.cluster.server import Server
-from pgtv.finding import Severity
+from pgtv.finding import Finding, Severity
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_replay_that_is_paused(standby: Database, real_server_18: Server) -> Non
     checks = select(only=("replica-lag",))
     with standby.connect() as there:
         until(lambda: there.execute("SELECT status FROM pg_stat_wal_receiver").fetchone())
-        assert not examine(standby.snapshot(), checks).findings
+        until(lambda: not examine(standby.snapshot(), checks).findings)
         there.execute("SELECT pg_wal_replay_pause()")
         until(
             lambda: (
@@ -34,10 +34,22 @@ def test_replay_that_is_paused(standby: Database, real_server_18: Server) -> Non
         )
         (finding,) = examine(standby.snapshot(), checks).findings
         assert finding.id == "replica-lag:(standby):paused"
+        # the primary sees it fall behind …
+        primary = Database(real_server_18, standby.name)
+        primary.sql("CREATE TABLE public.written AS SELECT 1; DROP TABLE public.written")
+
+        def behind(seconds: float = 0.0) -> list[Finding]:
+            told = {"replica-lag": {"seconds": seconds}}
+            return list(examine(primary.snapshot(), checks, told).findings)
+
+        until(lambda: [f for f in behind() if "standby " in f.object and " bytes)." in f.detail])
+        assert not behind(seconds=600.0)
         assert finding.remedy
         standby.sql("\n".join(finding.remedy.sql))
         until(lambda: there.execute("SELECT pg_is_wal_replay_paused()").fetchone() == (False,))
-        assert not examine(standby.snapshot(), checks).findings
+        until(lambda: not examine(standby.snapshot(), checks).findings)
+        # … and no more once it has caught up
+        until(lambda: not behind())
 
 
 def test_every_check_runs_or_does_not_apply_on_a_standby(standby: Database) -> None:

@@ -11,7 +11,7 @@ from servers import Database, until
 
 from pgtv.checks.examine import Examination, examine
 from pgtv.checks.registry import select
-from pgtv.finding import Severity
+from pgtv.finding import Effect, Severity
 
 
 def look(database: Database, *checks: str, **thresholds: float) -> Examination:
@@ -82,6 +82,24 @@ def test_who_waits_for_a_prepared_transaction_is_told_in_all_three_ways(
             thread.join(10)
         for session in sessions:
             session.close()
+
+
+def test_a_locked_table_is_told_before_anybody_waits(shop18: Database) -> None:
+    """An index was built, and its transaction prepared: nobody writes there from now on."""
+    shop18.sql(
+        "BEGIN; UPDATE public.tb_category SET name = 'c' WHERE pk_category = 1;"
+        " CREATE INDEX later ON public.tb_customer (email); PREPARE TRANSACTION 'built'"
+    )
+    (finding,) = look(shop18, "prepared-blocks").findings
+    assert finding.effect is Effect.WRITES_FAIL
+    assert "It holds SHARE on public.tb_customer: all who write there wait." in finding.detail
+    with shop18.connect() as writer:
+        writer.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            writer.execute("UPDATE public.tb_customer SET name = 'w' WHERE pk_customer = 9")
+    assert finding.remedy
+    shop18.sql("\n".join(finding.remedy.sql))
+    assert not look(shop18, "prepared-blocks").findings
 
 
 def _swallow(session: psycopg.Connection[object], statement: str) -> None:

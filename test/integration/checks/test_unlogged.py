@@ -46,6 +46,28 @@ def test_reset_by_a_crash(server: Server) -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
+def test_a_refill_that_waits_for_a_prepared_transaction_says_so(server: Server) -> None:
+    server.configure({"pg_tviews.auto_rebuild_databases": "postgres"})
+    server.restart()
+    shop = Database(server, TEMPLATE)
+    held = "BEGIN; INSERT INTO public.tb_category (name) VALUES ('x'); PREPARE TRANSACTION 'held'"
+    shop.sql(held)
+    server.kill()
+    server.start()
+    (finding,) = _findings(shop, "unlogged-reset")
+    assert {"refill waits for": "prepared transaction held"} in finding.evidence
+    assert finding.remedy and finding.remedy.note and "prepared 'held'" in finding.remedy.note
+    with pytest.raises(Exception, match="lock timeout"):
+        shop.sql("\n".join(finding.remedy.sql))
+    shop.sql("ROLLBACK PREPARED 'held'")
+    (finding,) = _findings(shop, "unlogged-reset")
+    assert finding.remedy and finding.remedy.note and "held" not in finding.remedy.note
+    shop.sql("\n".join(finding.remedy.sql))
+    assert _findings(shop, "unlogged-reset") == ()
+
+
+@pytest.mark.real
+@pytest.mark.slow
 def test_on_a_standby(server: Server) -> None:
     shop = Database(server, TEMPLATE)
     assert _findings(shop, "unlogged-standby") == ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +20,16 @@ pytestmark = pytest.mark.container
 
 
 @pytest.fixture(scope="module")
-def container() -> Iterator[Container]:
+def engine() -> None:
     if (
         not shutil.which("docker")
         or subprocess.run(["docker", "info"], capture_output=True).returncode
     ):
         pytest.skip("no container engine answers")
+
+
+@pytest.fixture(scope="module")
+def container(engine: None) -> Iterator[Container]:
     require_real(18)
     with new_container(preload=["pg_tviews"], settings={"max_prepared_transactions": "10"}) as c:
         yield c
@@ -90,14 +94,6 @@ def test_doctor_over_tcp_with_a_password_file(
     assert "Traceback" not in refused.stderr
 
 
-def settled(container: Container) -> None:
-    """Wait for the extension's start-up worker: a fast shutdown that meets it being born hangs."""
-    deadline = time.monotonic() + 30
-    while 'in database "shop"' not in container.log_text().rpartition("ready to accept")[2]:
-        assert time.monotonic() < deadline, container.log_text()
-        time.sleep(0.05)
-
-
 def test_it_survives_a_kill_and_a_stop(shop: Container) -> None:
     with shop.connect("shop") as connection:
         connection.execute("UPDATE public.tb_category SET name = 'kept' WHERE pk_category = 1")
@@ -111,10 +107,29 @@ def test_it_survives_a_kill_and_a_stop(shop: Container) -> None:
                 "SELECT data->>'name' FROM public.tv_category WHERE pk_category = 1"
             ).fetchone()
         assert row == ("kept",)
-        settled(shop)
         shop.stop()
 
 
-def test_an_image_that_is_not_there() -> None:
-    with pytest.raises(ClusterError, match="did not start"):
-        Container("pgtv-postgres:no-such-release").start()
+@pytest.mark.usefixtures("engine")
+def test_an_image_that_is_not_there_is_named() -> None:
+    with pytest.raises(ClusterError, match="no image pgtv/none:1 here, and it cannot be fetched"):
+        new_container("pgtv/none:1")
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_registry_that_never_answers_is_a_registry_without_the_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine waits for it, and the client of the engine gives up first."""
+    monkeypatch.setattr("docker.client.DEFAULT_TIMEOUT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        image = f"127.0.0.1:{silent.getsockname()[1]}/pgtv/none:1"
+        with pytest.raises(ClusterError, match=f"no image {image} here, and it cannot be fetched"):
+            new_container(image)
+
+
+@pytest.mark.usefixtures("engine")
+def test_stopping_what_does_not_run_is_nothing() -> None:
+    with new_container() as stopped:
+        stopped.stop("immediate")
+        stopped.stop()

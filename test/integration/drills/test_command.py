@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +16,9 @@ import pytest
 from servers import require_real, until
 
 from pgtv.drills import store
+from pgtv.drills.crashes import RANDOM, _choices
+from pgtv.drills.model import State
+from pgtv.drills.registry import select
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "test" / "failure-modes"
@@ -34,7 +39,8 @@ def drill(*args: str, **more: object) -> subprocess.CompletedProcess[str]:
 def test_run_and_report(tmp_path: Path) -> None:
     files = {n: tmp_path / f"r.{n}" for n in ("json", "junit", "html")}
     done = drill("run", "queue-corruption/doubled", "oom/killed", "-v",
-                 *(part for n, f in files.items() for part in (f"--{n}", str(f))))  # fmt: skip
+                 "--json", str(files["json"]), "--junit", str(files["junit"]),
+                 "--html", str(files["html"]))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "doctor: trigger-doubled:public.tb_customer" in done.stderr
     assert "queue-corruption/doubled  yes   yes    yes          0" in done.stdout
@@ -47,6 +53,37 @@ def test_run_and_report(tmp_path: Path) -> None:
     assert "queue-corruption/doubled" in files["html"].read_text()
     again = drill("report", str(files["json"]))
     assert (again.returncode, again.stdout) == (0, done.stdout)
+
+
+def test_crashes_are_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "crashes.json"
+    done = drill("crash", "--points", "2", "--seed", "1", "--major", "18", "-o", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.splitlines()[-1] == "2 crashes, 0 wrong"
+    record = json.loads(file.read_text())
+    assert (record["seed"], record["majors"]) == (1, {"18": 2})
+    assert record["commit"] == store.commit()
+    crashes = [dict(zip(record["columns"], c, strict=True)) for c in record["crashes"]]
+    chosen = _choices(random.Random(1), 2, ())
+    assert [(c["point"], c["kill"]) for c in crashes] == [
+        (point.id if point else RANDOM, kill) for point, kill, _ in chosen
+    ]
+    for number, (crash, line) in enumerate(zip(crashes, done.stdout.splitlines(), strict=True), 1):
+        assert crash["number"] == number and crash["lsn"] and crash["statement"]
+        assert line.split()[:4] == [str(number), "18", crash["point"], crash["kill"]]
+        assert line.endswith(crash["outcome"])
+
+
+def test_a_soak_tells_its_rounds() -> None:
+    done = drill("soak", "--minutes", "0.05", "--seed", "4", "--major", "18")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rounds = done.stdout.splitlines()
+    assert rounds and all(r.endswith("  equal") for r in rounds)
+    committed = sum(int(re.search(r"([\d,]+) committed", r)[1].replace(",", "")) for r in rounds)
+    plural = "round" if len(rounds) == 1 else "rounds"
+    assert done.stderr.splitlines()[-1] == (
+        f"{len(rounds)} {plural}, {committed:,} acknowledged transactions, none lost"
+    )
 
 
 def test_nothing_could_run() -> None:
@@ -75,6 +112,19 @@ def test_what_makes_no_sense(args: tuple[str, ...], said: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_missing_is_said_with_what_the_command_can_do(tmp_path: Path) -> None:
+    """soak and crash have no --image."""
+    nothing = os.environ | {"PGTV_CACHE": str(tmp_path), "PATH": str(tmp_path)}
+    for command, images in (("run", True), ("soak", False), ("crash", False)):
+        done = drill(command, env=nothing)
+        assert done.returncode == 3
+        assert "no PostgreSQL with the extension is here" in done.stderr
+        assert ("--image" in done.stderr) == images, command
+    done = drill("soak", env=os.environ | {"PGTV_TEMP": "/nowhere"})
+    assert done.returncode == 3
+    assert "cannot make a server in /nowhere: No such file" in done.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_however_it_ends(how: signal.Signals) -> None:
     process = subprocess.Popen(
@@ -94,6 +144,30 @@ def test_nothing_is_left_however_it_ends(how: signal.Signals) -> None:
         process.kill()
         assert process.stderr
         process.stderr.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_done_is_reported_also_when_it_is_interrupted(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    files = {n: tmp_path / f"r.{n}" for n in ("json", "junit", "html")}
+    told, said = tmp_path / "err", tmp_path / "out"
+    with told.open("w") as err, said.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pgtv", "drill", "run", "circular-deps", "triggers",
+             *(part for n, f in files.items() for part in (f"--{n}", str(f)))],
+            stdout=out, stderr=err, text=True,
+        )  # fmt: skip
+        try:
+            until(lambda: "passed" in told.read_text())
+            process.send_signal(how)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+    report = store.load(files["json"])
+    assert report.outcomes and {o.state for o in report.outcomes} == {State.PASSED}
+    assert all(f.stat().st_size for f in files.values())
+    assert "passed" in said.read_text()
 
 
 def _servers(pid: int):  # type: ignore[no-untyped-def]
@@ -134,7 +208,8 @@ def test_an_existing_server_keeps_what_it_had(tmp_path: Path) -> None:
         env = os.environ | {"PATH": f"{server.binaries / 'bin'}:{os.environ['PATH']}"}
         done = drill("run", "--dsn", dsn, "triggers/dropped", "crash-recovery", env=env)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "9 drills · 1 passed · 8 skipped" in done.stdout
+        crashes = len(select(["crash-recovery"]))
+        assert f"{crashes + 1} drills · 1 passed · {crashes} skipped" in done.stdout
         assert server.psql("SELECT datname FROM pg_database ORDER BY 1") == before
         assert server.psql("SELECT pg_postmaster_start_time()") == started
         left = server.psql(
@@ -210,3 +285,31 @@ def test_run_all(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert {f.name for f in tmp_path.iterdir()} == {"drills.json", "drills.xml", "drills.html"}
+
+
+@pytest.mark.parametrize(
+    ("args", "passed_on"),
+    [
+        (("--output", "{}", "-v", "--keep"), ["-v", "--keep"]),
+        (("-v", "--output", "{}", "--keep"), ["-v", "--keep"]),
+        (("--dsn", "service=a b", "--output={}"), ["--dsn", "service=a b"]),
+    ],
+)
+def test_the_folder_of_reports_may_be_said_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], passed_on: list[str]
+) -> None:
+    fake, folder = tmp_path / "pgtv", tmp_path / "a b"
+    fake.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >'{tmp_path}/said'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PGTV", str(fake))
+    done = script("run_all_tests.sh", *(a.format(folder) for a in args))
+    assert done.returncode == 0, done.stderr
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said[: 2 + len(passed_on)] == ["drill", "run", *passed_on]
+    assert said[2 + len(passed_on) :][:2] == ["--json", f"{folder}/drills.json"]
+
+
+def test_a_folder_of_reports_is_needed_after_its_option() -> None:
+    done = script("run_all_tests.sh", "-v", "--output")
+    assert done.returncode == 2
+    assert "a folder is needed after --output" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from _pytest.mark import ParameterSet
 from servers import require_real
 
 from pgtv.cluster.provider import Local
@@ -12,8 +13,6 @@ from pgtv.drills.engine import run
 from pgtv.drills.model import State
 from pgtv.drills.registry import all_modes, select
 from pgtv.drills.stage import Stage
-
-pytestmark = pytest.mark.sampled
 
 SHARED = [
     f"{m.id}/{v.id}"
@@ -25,6 +24,8 @@ QUICK = (
     "crash-recovery/unlogged-prepared-crash", "crash-recovery/server-mid-cascade",
     "oom/extension-memory", "upgrade/library-newer",
 )  # fmt: skip
+# pg_upgrade by the same steps as upgrade/major, and a recovery as backup-restore/point-in-time has it
+LONG = ("upgrade/major-16", "upgrade/early-release", "backup-restore/point-in-load")
 ON_17 = (
     "metadata-corruption/row-gone", "metadata-corruption/plan-unreadable", "circular-deps/plan",
     "triggers/partly-disabled", "queue-corruption/prepared-suspended", "concurrent-ddl/drop-waits",
@@ -53,7 +54,16 @@ def passes(stage: Stage, name: str) -> None:
     assert outcome.rows_lost == 0
 
 
-@pytest.mark.parametrize("name", SHARED)
+# the first of each mode, and of the others one in four
+FIRST = {f"{m.id}/{m.variants[0].id}" for m in all_modes().values()}
+
+
+def _sample(name: str, *marks: pytest.MarkDecorator) -> ParameterSet:
+    some = () if name in FIRST or name in QUICK else (pytest.mark.sampled(4),)
+    return pytest.param(name, marks=(*marks, *some))
+
+
+@pytest.mark.parametrize("name", [_sample(n) for n in SHARED])
 def test_on_a_shared_server(stage: Stage, name: str) -> None:
     passes(stage, name)
 
@@ -63,9 +73,13 @@ def test_on_17(stage17: Stage, name: str) -> None:
     passes(stage17, name)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in OWN]
-)
+def _lane(name: str) -> tuple[pytest.MarkDecorator, ...]:
+    if name in QUICK:
+        return ()
+    return (pytest.mark.slow, pytest.mark.whole) if name in LONG else (pytest.mark.slow,)
+
+
+@pytest.mark.parametrize("name", [_sample(n, *_lane(n)) for n in OWN])
 def test_on_a_server_of_its_own(stage: Stage, name: str) -> None:
     passes(stage, name)
 

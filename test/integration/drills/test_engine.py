@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from servers import require_real
 
 from pgtv.cluster.provider import Local, Wish
+from pgtv.cluster.server import run_as
 from pgtv.drills import engine
-from pgtv.drills.model import ANY_SERVER, Break, Mode, Outcome, Sees, State, Variant
+from pgtv.drills.model import ANY_SERVER, Mode, Outcome, Sees, State, Variant
 from pgtv.drills.scene import Scene
 from pgtv.drills.stage import Stage
+from pgtv.drills.statements import Break
 from pgtv.drills.steps import nothing
+from pgtv.errors import ClusterError, ConnectError
 
 DRIFT = Break(
     "SET session_replication_role = replica;"
     "UPDATE public.tb_customer SET name = 'drifted' WHERE pk_customer = 5"
 )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many drills here are made so that what they wait for never comes."""
+    monkeypatch.setattr("pgtv.drills.engine.DETECT_TIMEOUT", 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +141,93 @@ def test_what_cannot_be_done_here_is_skipped_with_the_reason(stage: Stage) -> No
 
 
 def test_the_data_are_kept_where_that_is_asked(stage: Stage) -> None:
-    import shutil
-    from pathlib import Path
-
     stage.keep = True
     try:
-        outcome = run(stage, Variant("v", "", DRIFT, Sees(log=("PANIC",)), own=True))
-        assert outcome.kept
-        assert (Path(outcome.kept) / "data" / "PG_VERSION").exists()
-        shutil.rmtree(outcome.kept)
+        with kept(run(stage, Variant("v", "", DRIFT, Sees(log=("PANIC",)), own=True))):
+            pass
         assert run(stage, Variant("v", "", DRIFT, Sees(), own=True)).kept is None
     finally:
         stage.keep = False
+
+
+@contextlib.contextmanager
+def kept(outcome: Outcome) -> Iterator[Path]:
+    """The folder of the server that was kept, in which the drill's database is."""
+    found = re.fullmatch(r"server folder (\S+), database (drill_\d+_\d+)", outcome.kept or "")
+    assert found
+    folder = Path(found[1])
+    try:
+        binaries = require_real(18)
+        # the server's own files tell which databases it has: it was stopped by a crash, and stays down
+        done = subprocess.run(
+            [binaries / "bin" / "postgres", "--single", "-D", folder / "data", "postgres"],
+            input=f"SELECT count(*) AS n FROM pg_database WHERE datname = '{found[2]}'\n",
+            capture_output=True, text=True, check=True, **run_as(),
+        )  # fmt: skip
+        assert 'n = "1"' in done.stdout, done.stdout + done.stderr
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_database_of_a_shared_server_is_kept_and_others_get_a_new_server() -> None:
+    def inject(scene: Scene) -> None:
+        with scene.connect() as session:
+            session.execute("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'drill'")
+
+    with Stage(Local(require_real(18)), keep=True) as stage:
+        outcome = run(stage, Variant("v", "", inject, Sees(log=("PANIC",)), nothing))
+        with kept(outcome):
+            again = run(stage, Variant("v", "", inject, Sees(), nothing))
+            assert again.state is State.PASSED, again.why
+            assert again.kept is None
+
+
+def test_what_fails_before_the_injection_fails_that_drill(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, why in (
+        (ConnectError("cannot connect: gone"), "prepare: cannot connect: gone"),
+        (
+            subprocess.TimeoutExpired(["/usr/bin/psql", "-X"], 300),
+            "prepare: psql did not end in 300 s",
+        ),
+        (KeyError("x"), "prepare: KeyError: 'x'"),
+    ):
+        monkeypatch.setattr(Scene, "begin", _raising(error))
+        outcome = run(stage, Variant("v", "", DRIFT, Sees()))
+        assert (outcome.state, outcome.injected, outcome.why) == (State.FAILED, False, why)
+        monkeypatch.undo()
+        monkeypatch.setattr(Local, "make", _raising(error))
+        outcome = run(stage, Variant("v", "", DRIFT, Sees(), own=True))
+        assert (outcome.state, outcome.why) == (State.FAILED, why)
+        monkeypatch.undo()
+
+
+def test_a_clean_up_that_fails_hides_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Scene.close
+
+    def closed(scene: Scene) -> None:
+        close(scene)
+        raise ClusterError("still there")
+
+    monkeypatch.setattr(Scene, "close", closed)
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(log=("PANIC",)), own=True))
+    assert "log line 'PANIC'" in str(outcome.why)
+    outcome = run(stage, Variant("v", "", DRIFT, Sees(), own=True))
+    assert outcome.why == "clean-up: still there"
+
+
+def _raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_an_interrupt_is_passed_on(stage: Stage) -> None:
+    def inject(_: Scene) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, Variant("v", "", inject, Sees()))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
+import jsonschema
 import pytest
+from mermaid import parsed
 from servers import Database
 
 from pgtv.graph.compare import differences
-
-pytestmark = pytest.mark.sampled
 
 TWO = """
 CREATE TABLE tb_a (pk_a int PRIMARY KEY, fk_b int, n text);
@@ -71,6 +72,33 @@ def test_cycles_that_the_extension_misses(empty: Database, shape: str, way: str,
     assert doctor.returncode == 2 and "tv_a -> tv_b -> tv_a" in doctor.stdout
     shown = empty.pgtv("graph", "show")
     assert shown.returncode == 2 and "↺ cycle" in shown.stdout
+
+
+def test_two_rings_are_two_cycles(empty: Database) -> None:
+    """Each with its own way round and its own cut; a TVIEW beside them is in neither."""
+    other = re.sub(r"\b(tb|tv|pk|fk)_([ab])\b", lambda m: f"{m[1]}_{m[2]}2", HELPER)
+    other = re.sub(r"\bv_help\b", "v_help2", other)
+    assert "tv_b2 t ON t.pk_b2" in other
+    empty.sql("CREATE EXTENSION pg_tviews;" + HELPER + other)
+    empty.sql(
+        "CREATE TABLE tv_c AS SELECT b.pk_b AS pk_c, jsonb_build_object('n', b.n) AS data FROM tb_b b"
+    )
+    found = empty.pgtv("graph", "cycles")
+    assert found.returncode == 2
+    rings = found.stdout.split("\n\n")
+    assert len(rings) == 2
+    for ring, end in zip(rings, ("", "2"), strict=True):
+        way = f"tv_a{end} -> tv_b{end} -> tv_a{end}"
+        assert ring.splitlines()[0] == f"Circular dependency detected: {way}"
+        cut = f"public.v_help{end} must not read public.tv_b{end} (smallest)"
+        assert ring.count("must not read") == 1 and cut in ring
+    document = json.loads(empty.pgtv("graph", "cycles", "--format", "json").stdout)
+    assert [c["members"] for c in document["cycles"]] == [
+        ["public.tv_a", "public.tv_b", "public.v_help"],
+        ["public.tv_a2", "public.tv_b2", "public.v_help2"],
+    ]
+    doctor = json.loads(empty.pgtv("doctor", "--only", "cycle", "--format", "json").stdout)
+    assert len(doctor["findings"]) == 2
 
 
 def test_the_cut_as_named_cures(empty: Database) -> None:
@@ -223,3 +251,153 @@ def test_a_helper_view_that_reads_another_column(shop: Database) -> None:
         '"Sales Dept".tb_order',
         "id",
     )
+
+
+WITH_FUNCTION = """
+CREATE FUNCTION public.f_label(text) RETURNS text LANGUAGE sql STABLE AS 'SELECT upper($1)';
+SELECT tviews.pg_tviews_create('tv_label', 'SELECT c.pk_category AS pk_label, public.f_label(c.name) AS f
+ FROM public.tb_category c', '{"function_reads": {"public.f_label(text)": []}}');
+"""
+
+
+def test_kinds_of_nodes_and_edges_and_who_says_so(shop: Database) -> None:
+    shop.sql(WITH_FUNCTION)
+    document = json.loads(shop.pgtv("graph", "show", "--format", "json").stdout)
+    kinds = {n["name"]: n["kind"] for n in document["nodes"]}
+    assert {k: kinds[k] for k in (
+        "public.tv_product", "public.tb_product", "public.tb_stock_move",
+        "public.tb_stock_move_2025", "public.v_open_order", "public.f_label(text)",
+    )} == {
+        "public.tv_product": "tview", "public.tb_product": "table", "public.tb_stock_move": "table",
+        "public.tb_stock_move_2025": "partition", "public.v_open_order": "view",
+        "public.f_label(text)": "function",
+    }  # fmt: skip
+    rows = {n["name"]: n["rows"] for n in document["nodes"]}
+    assert rows["public.tb_product"] == rows["public.tv_product"] == 100
+    assert rows["public.tb_stock_move"] == 1000, "those of its partitions"
+    edges = {(e["from"], e["to"]): e for e in document["edges"]}
+
+    def edge(read: str, reader: str) -> tuple[str, list[str]]:
+        return edges[read, reader]["kind"], edges[read, reader]["sources"]
+
+    every = ["definition", "pg_depend", "plan"]
+    assert edge("public.tv_category", "public.tv_product") == ("embeds", every)
+    assert edge("public.tb_category", "public.tv_search") == ("maps", every)
+    assert edge("public.tb_customer", "public.tv_customer") == ("reads", every)
+    assert edge("public.v_open_order", "public.tv_basket") == ("reads", every[:2])
+    assert edge("public.f_label(text)", "public.tv_label") == ("reads", ["pg_depend"])
+    # the table of another TVIEW, without its document
+    assert edge('"Sales Dept".tv_order', "public.tv_segment")[0] == "maps"
+    assert edges["public.tb_category", "public.tv_search"]["columns"].keys() >= {"name"}
+
+
+def test_mermaid_says_what_json_says(shop18: Database) -> None:
+    shop18.sql(WITH_FUNCTION + "CREATE MATERIALIZED VIEW public.mv AS SELECT 1 AS x;")
+    document = json.loads(shop18.pgtv("graph", "show", "--format", "json").stdout)
+    nodes, edges = parsed(shop18.pgtv("graph", "show", "--format", "mermaid").stdout)
+    kinds = [(n["name"], n["kind"].replace("partition", "table")) for n in document["nodes"]]
+    assert sorted(nodes) == sorted(kinds)
+    assert edges == {(e["from"], e["to"]): e["kind"] for e in document["edges"]}
+    assert {"embeds", "maps", "reads"} == set(edges.values())
+
+
+TREE = """\
+"Sales Dept".tv_order_line           TVIEW, about 1,500 rows
+├─ reads "Sales Dept".tb_order_line  table, about 1,500 rows
+└─ embeds public.tv_product          TVIEW, about 100 rows
+   ├─ reads public.tb_product        table, about 100 rows
+   └─ embeds public.tv_category      TVIEW, about 10 rows
+      └─ reads public.tb_category    table, about 10 rows
+
+public.tv_basket                     TVIEW, about 200 rows
+├─ reads public.tb_customer          table, about 200 rows
+└─ reads public.v_open_order         view
+   └─ reads "Sales Dept".tb_order    table, about 500 rows
+
+public.tv_search                     TVIEW, about 100 rows
+├─ maps public.tb_category           table, about 10 rows
+└─ reads public.tb_product           table, about 100 rows
+
+public.tv_segment                    TVIEW, about 200 rows
+├─ reads public.tb_customer          table, about 200 rows
+└─ maps "Sales Dept".tv_order        TVIEW, about 500 rows
+   ├─ reads "Sales Dept".tb_order    table, about 500 rows
+   └─ embeds public.tv_customer      TVIEW, about 200 rows
+      └─ reads public.tb_customer    table, about 200 rows
+
+public.tv_stock                      TVIEW, about 100 rows
+├─ reads public.tb_product           table, about 100 rows
+└─ reads public.tb_stock_move        table, about 1,000 rows
+   ├─ public.tb_stock_move_2025      partition, about 628 rows
+   └─ public.tb_stock_move_2026      partition, about 372 rows
+"""
+
+
+def test_the_tree_of_a_healthy_shop(shop18: Database) -> None:
+    assert shop18.pgtv("graph", "show").stdout == TREE
+
+
+def test_the_table_of_edges(shop18: Database) -> None:
+    shown = shop18.pgtv("graph", "show", "--format", "table")
+    assert shown.returncode == 0
+    heading, *lines = [re.split(r"\s{2,}", line) for line in shown.stdout.splitlines()]
+    assert heading == ["reader", "how", "reads", "columns"]
+    found = {(line[0], line[2]): line for line in lines}
+    assert found["public.tv_product", "public.tv_category"][1] == "embeds"
+    assert found["public.tv_basket", "public.v_open_order"][1] == "reads"
+    assert "name" in found["public.tv_search", "public.tb_category"][3].split(", ")
+    assert not any("tb_stock_move_2025" in line[2] for line in lines), (
+        "partitions stand for nothing"
+    )
+    only = shop18.pgtv("graph", "show", "--format", "table", "tv_category").stdout
+    assert len(only.splitlines()) == 2 and "public.tb_category" in only
+
+
+def test_rows_that_a_change_reaches(shop18: Database) -> None:
+    done = shop18.pgtv("graph", "impact", "tb_category.name", "--format", "json")
+    rows = {
+        t["name"]: (t["rows"], t["rows_per_changed_row"]) for t in json.loads(done.stdout)["tviews"]
+    }
+    # 10 categories, 100 products, 1500 order lines, spread evenly
+    assert rows == {
+        "public.tv_category": (10, 1), "public.tv_product": (100, 10), "public.tv_search": (100, 10),
+        '"Sales Dept".tv_order_line': (1500, 150),
+    }  # fmt: skip
+    shown = shop18.pgtv("graph", "impact", "tb_category.name").stdout
+    assert "~150" in shown and "about 171 rows a changed row" in shown
+    shown = shop18.pgtv("graph", "impact", "tb_stock_move.amount").stdout
+    assert "reaches 1 TVIEW, about 1 row a changed row." in shown
+
+
+def test_rows_of_a_change_where_nothing_was_analyzed(empty: Database) -> None:
+    empty.sql("CREATE EXTENSION pg_tviews;" + TWO)
+    empty.sql(
+        "CREATE TABLE tv_b AS SELECT b.pk_b, jsonb_build_object('n', b.n) AS data FROM tb_b b;"
+    )
+    done = empty.pgtv("graph", "impact", "tb_b", "--format", "json")
+    (reached,) = json.loads(done.stdout)["tviews"]
+    assert reached["rows_per_changed_row"] in (None, 1)
+    assert "tv_b" in empty.pgtv("graph", "impact", "tb_b").stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(("show",), "graph"), (("order",), "order"), (("cycles",), "cycles"),
+     (("impact", "tb_category"), "impact")],
+    ids=lambda v: v if isinstance(v, str) else "",
+)  # fmt: skip
+def test_json_follows_its_published_schema(
+    shop18: Database, root: Path, command: tuple[str, ...], name: str
+) -> None:
+    document = json.loads(shop18.pgtv("graph", *command, "--format", "json").stdout)
+    jsonschema.validate(document, json.loads((root / f"schemas/pgtv.{name}.1.json").read_text()))
+    assert document["schema"] == f"pgtv.{name}/1"
+
+
+def test_json_of_a_cycle_follows_its_published_schema(empty: Database, root: Path) -> None:
+    empty.sql("CREATE EXTENSION pg_tviews;" + HELPER)
+    for command, name in (("cycles", "cycles"), ("show", "graph")):
+        document = json.loads(empty.pgtv("graph", command, "--format", "json").stdout)
+        schema = json.loads((root / f"schemas/pgtv.{name}.1.json").read_text())
+        jsonschema.validate(document, schema)
+        assert document["cycles"]

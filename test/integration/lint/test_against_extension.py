@@ -17,8 +17,6 @@ from pgtv.lint.check import lint
 from pgtv.lint.rules import ALL, Level
 from pgtv.lint.source import Source
 
-pytestmark = pytest.mark.sampled
-
 BASE = """
 CREATE TABLE tb_a(pk_a bigint primary key, id uuid default gen_random_uuid(), name text, price numeric, day date, n int);
 CREATE TABLE tb_b(pk_b bigint primary key, fk_a bigint references tb_a, id uuid default gen_random_uuid(), name text, at timestamptz default now());

@@ -15,9 +15,9 @@ HARMLESS = "SET lock_timeout = '2s';\nALTER TABLE tb_customer ADD COLUMN note te
 
 @pytest.fixture
 def files(shop18: Database) -> Database:
-    """Two migrations in a folder of the server's, from where the command runs."""
-    folder = shop18.server.root / "deploy"
-    folder.mkdir(exist_ok=True)
+    """Two migrations in a folder of where the command runs."""
+    folder = shop18.folder / "deploy"
+    folder.mkdir()
     (folder / "1.sql").write_text(HARMLESS)
     (folder / "2.sql").write_text(DROPS)
     return shop18
@@ -85,7 +85,7 @@ def test_the_safer_order_can_be_pasted(files: Database, order: bool) -> None:
         "CREATE INDEX ON tb_customer (name);\n"
         "ALTER TABLE tb_product ADD CONSTRAINT sane CHECK (price < 100000);\n"
     )
-    (files.server.root / "deploy" / "3.sql").write_text(text)
+    (files.folder / "deploy" / "3.sql").write_text(text)
     made = json.loads(
         files.pgtv("preflight", "migration", "--format", "json", "deploy/3.sql").stdout
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
+import pytest
+from pasting import OWNER, paste
 from servers import Database
 
 from pgtv.checks.examine import examine
 from pgtv.checks.registry import select
+from pgtv.errors import ClusterError
 from pgtv.finding import Finding, Severity
 
 WRONG = """SET session_replication_role = replica;
@@ -57,10 +61,25 @@ def test_recorded_drift(shop: Database) -> None:
     found = {f.object: f for f in contents(shop)["drift-recorded"]}
     assert set(found) == {"public.tv_customer", '"Sales Dept".tv_order'}
     cure = found["public.tv_customer"]
-    assert cure.severity is Severity.CRITICAL and cure.remedy
-    shop.sql("\n".join(cure.remedy.sql))
+    assert cure.severity is Severity.CRITICAL
+    assert paste(shop, cure) == OWNER
     assert shop.pgtv("verify").returncode == 0
     assert contents(shop) == {}
+
+
+def test_the_command_where_a_foreign_key_points_at_a_tview(shop18: Database) -> None:
+    """The extension's refresh would truncate the table, which PostgreSQL refuses; a merge does not."""
+    shop18.sql("CREATE TABLE note (c bigint REFERENCES public.tv_customer (pk_customer))")
+    shop18.sql(WRONG)
+    with pytest.raises(ClusterError, match="cannot truncate"):
+        shop18.sql("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+    done = shop18.pgtv("doctor", "--verify", "--only", "contents", "--format", "json")
+    (cure,) = [
+        f["remedy"] for f in json.loads(done.stdout)["findings"]
+        if (f["check"], f["object"]) == ("drift", "public.tv_customer")
+    ]  # fmt: skip
+    assert shop18.pgtv(*shlex.split(cure["command"])[1:]).returncode == 0
+    assert shop18.pgtv("verify").returncode == 0
 
 
 def test_doctor_verify(shop: Database) -> None:
@@ -98,7 +117,7 @@ def test_a_restored_copy_does_not_boast(shop: Database) -> None:
     )
     assert "9 of 9" in contents(shop)["never-verified"][0].detail
     shown = shop.pgtv("init")
-    assert shown.returncode == 0 and "UPDATE pgtv.installation" in shown.stdout
+    assert shown.returncode == 0 and "UPDATE ONLY pgtv.installation" in shown.stdout
     assert shop.sql("SELECT database_oid FROM pgtv.installation").strip() == "1"
     assert shop.pgtv("init", "--apply").returncode == 0
     assert "is there" in shop.pgtv("init").stdout

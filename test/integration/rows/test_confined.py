@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from planted import arm, escaped
 from servers import Database
-
-pytestmark = pytest.mark.sampled
 
 ESCAPES = {
     "set_config": "PERFORM set_config('role', 'none', false);",
@@ -30,42 +28,7 @@ ESCAPES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def planted(shop: Database) -> Iterator[Database]:
-    """A TVIEW of schemer's whose definition calls schemer.evil(), harmless so far."""
-    shop.sql(
-        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'schemer') THEN"
-        " CREATE ROLE schemer LOGIN; END IF; END $$;"
-        "CREATE SCHEMA schemer AUTHORIZATION schemer; CREATE TABLE public.loot (who text);"
-        "GRANT INSERT, SELECT ON public.loot TO PUBLIC; GRANT CREATE ON SCHEMA public TO schemer;"
-    )
-    shop.sql(
-        """
-        CREATE TABLE schemer.tb_bait (pk_bait bigint PRIMARY KEY, t text);
-        INSERT INTO schemer.tb_bait VALUES (1, 'a'), (2, 'b');
-        CREATE FUNCTION schemer.evil(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE
-            AS 'BEGIN RETURN x; END';
-        SELECT tviews.pg_tviews_create('schemer.tv_bait', $$
-            SELECT b.pk_bait, schemer.evil(b.t) AS t, jsonb_build_object('t', b.t) AS data
-            FROM schemer.tb_bait b $$);
-        """,
-        user="schemer",
-    )
-    try:
-        yield shop
-    finally:
-        shop.sql("DROP OWNED BY schemer CASCADE")
-
-
-def arm(database: Database, body: str) -> None:
-    database.sql(
-        "CREATE OR REPLACE FUNCTION schemer.evil(x text) RETURNS text LANGUAGE plpgsql VOLATILE AS"
-        f" $evil$ BEGIN {body}"
-        " IF (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN"
-        "   RAISE EXCEPTION 'escaped as %', current_user; END IF;"
-        " RETURN x; END $evil$",
-        user="schemer",
-    )
+SEARCH_PATH = "PERFORM set_config('search_path', 'evil, pg_catalog, pg_temp', false);"
 
 
 def verify(database: Database, *args: str, user: str | None = None) -> dict[str, Any]:
@@ -173,6 +136,46 @@ def test_a_login_that_may_become_a_superuser_is_confined(planted: Database) -> N
     result = verify(planted, user="almost")
     assert result["state"] == "unknown" and "escaped" not in result["reason"]
     assert "cannot set parameter" in result["reason"]
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("args", [(), ("--since", "last")])
+def test_a_path_that_a_definition_leaves_behind_gains_nothing(
+    trapped: Database, args: tuple[str, ...]
+) -> None:
+    """What is asked after the comparison, for the next time: `pgtv init` was run."""
+    assert trapped.pgtv("init", "--apply").returncode == 0
+    assert verify(trapped, *args)["state"] == "equal"
+    arm(trapped, SEARCH_PATH)
+    assert verify(trapped, *args)["state"] == "equal"
+    assert verify(trapped)["state"] == "equal"
+    assert not escaped(trapped).exists()
+
+
+@pytest.mark.both
+def test_the_rights_that_a_login_inherits_are_not_the_definitions(trapped: Database) -> None:
+    """It is no superuser; it runs programs as the server does all the same."""
+    role = f"powerful_{trapped.name}"
+    trapped.sql(
+        f"CREATE ROLE {role} LOGIN; GRANT pg_read_all_data, pg_execute_server_program TO {role}"
+    )
+    arm(trapped, "PERFORM schemer.gain();")
+    try:
+        result = verify(trapped, user=role)
+        assert not escaped(trapped).exists()
+        assert result["state"] == "unknown", result
+        assert "pg_execute_server_program" in result["reason"]
+        assert f'GRANT "schemer" TO "{role}"' in result["hint"]
+        asked = verify(trapped, "--role", "pg_read_all_data", user=role)
+        assert (asked["state"], asked["evaluated_as"]) == ("equal", "pg_read_all_data"), asked
+        trapped.sql(f"GRANT schemer TO {role}")
+        result = verify(trapped, user=role)
+        assert (result["state"], result["evaluated_as"]) == ("equal", "schemer"), result
+        result = verify(trapped, "--role", role)
+        assert result["state"] == "unknown" and "has the rights of" in result["reason"], result
+        assert not escaped(trapped).exists()
+    finally:
+        trapped.sql(f"DROP ROLE {role}")
 
 
 def test_verifying_leaves_nothing_behind_and_a_confined_login_uses_no_xid(shop: Database) -> None:

@@ -147,8 +147,8 @@ def test_a_locked_table_is_unknown_and_not_waited_for(shapes: Database) -> None:
 
 
 def test_ranges_cover_every_key(shapes: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pgtv.checks.contents import findings
     from pgtv.rows import compare
-    from pgtv.rows.doctor import findings
 
     monkeypatch.setattr(compare, "CHUNK_ROWS", 5)
     monkeypatch.setattr(compare, "CHUNK_OVERHEAD", 1e9)

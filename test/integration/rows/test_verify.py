@@ -103,6 +103,36 @@ def test_a_budget_passes_over_all_in_turn(shop: Database) -> None:
     assert (first["tview"], first["state"]) == ("public.tv_stock", "equal")
 
 
+def test_as_many_runs_as_tviews_reach_every_one(shop18: Database) -> None:
+    shop18.pgtv("init", "--apply")
+    tviews = sorted(t.label for t in shop18.snapshot().tviews)
+
+    def one_run() -> str:
+        found = report(shop18, "--budget", "0.001s", "--oldest-first", exit=0)["tviews"]
+        (reached,) = [t["tview"] for t in found if t["state"] != "skipped"]
+        return str(reached)
+
+    first = [one_run() for _ in tviews]
+    assert sorted(first) == tviews
+    assert one_run() == first[0], "and then from the beginning"
+
+
+def test_what_cannot_be_verified_keeps_no_budget_from_the_others(shop18: Database) -> None:
+    """It is never recorded, and so the first in each run."""
+    shop18.pgtv("init", "--apply")
+    with shop18.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE public.tv_category IN ACCESS EXCLUSIVE MODE")
+        reached = []
+        for _ in range(3):
+            found = report(
+                shop18, "tv_category,tv_customer,tv_stock", "--budget", "0.001s", "--oldest-first",
+                "--lock-timeout", "100ms", exit=3,
+            )["tviews"]  # fmt: skip
+            reached += [t["tview"] for t in found if t["state"] == "equal"]
+    assert sorted(reached[:2]) == ["public.tv_customer", "public.tv_stock"]
+    assert reached[2:] == reached[:1]
+
+
 def test_resume_begins_where_a_run_ended(shop: Database, tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     tmp_path.chmod(0o777)
@@ -250,3 +280,47 @@ def test_exactly_the_rows_that_differ(
     (result,) = verify_all(plan)
     assert {(d.key[0], d.kind) for d in result.differences} == expected
     assert result.differing == len(expected)
+
+
+def test_a_sample_is_the_share_asked_and_drawn_by_its_seed(shop: Database) -> None:
+    """Rows compared are near the share; each seed has rows of its own, and always the same."""
+    shop.sql(f"""{QUIET} UPDATE "Sales Dept".tv_order SET data = '{{}}';""")
+    snapshot = shop.snapshot()
+    tview = resolve(snapshot, "tv_order")
+
+    def drawn(sample: tuple[int, int], rows: int = 0) -> set[str | None]:
+        wanted = Wanted(sample=sample, sample_rows=rows, limit=1000)
+        (result,) = verify_all(Plan(snapshot, shop.target(), [tview], wanted))
+        keys = {d.key[0] for d in result.differences}
+        assert result.mode == "exact sample"
+        assert result.rows == result.differing == len(keys), "each row that was looked at is wrong"
+        return keys
+
+    for share in (50_000, 200_000, 500_000):
+        for rows in (drawn((share, 1)), drawn((0, 1), round(500 * share / 1e6))):
+            expected = 500 * share / 1e6
+            # five standard deviations: by chance beyond them once in millions
+            assert abs(len(rows) - expected) < 5 * (expected * (1 - share / 1e6)) ** 0.5
+    first, again, other = drawn((200_000, 7)), drawn((200_000, 7)), drawn((200_000, 8))
+    assert first == again != other
+    assert len(drawn((1_000_000, 1))) == 500
+
+
+def test_a_sample_finds_a_row_when_it_holds_it(shop: Database) -> None:
+    shop.sql(CUSTOMER)
+    seen = {}
+    for seed in range(1, 9):
+        done = shop.pgtv(
+            "verify", "tv_customer", "--sample", "50%", "--seed", str(seed), "--format", "json"
+        )
+        (found,) = json.loads(done.stdout)["tviews"]
+        seen[seed] = done.returncode
+        assert 60 < found["rows"] < 140
+        assert [d["key"] for d in found["differences"]] == ([["3"]] if done.returncode else [])
+        assert found["state"] == ("differs" if done.returncode else "equal")
+        if set(seen.values()) == {0, 2}:
+            break
+    assert set(seen.values()) == {0, 2}, "one seed draws the row, another does not"
+    found_by = next(s for s, code in seen.items() if code == 2)
+    again = shop.pgtv("verify", "tv_customer", "--sample", "50%", "--seed", str(found_by))
+    assert again.returncode == 2 and f"--seed {found_by}" in again.stderr

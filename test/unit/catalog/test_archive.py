@@ -6,7 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from pgtv.catalog import archive, codec
+from pgtv.catalog.model import Gap
+from pgtv.errors import UsageError
 
 SAMPLE = codec.load(Path(__file__).parent / "data" / "snapshot-1.json")
 
@@ -61,3 +65,35 @@ def test_an_empty_snapshot_pushes_no_good_one_out(tmp_path: Path) -> None:
     kept = archive.prune(tmp_path, at(2, tviews=False), 2)
     assert kept.removed == () and kept.refused
     assert all(p.exists() for p in (good, *empty))
+
+
+def test_what_a_snapshot_holds_alone_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "good.json"
+    codec.save(at(0), file)
+    first, *others = SAMPLE.tviews
+    archive.check_replacing(file, at(1))
+    archive.check_replacing(file, at(1, "restored"))  # names count, as in every comparison
+    more = replace(first, entity="more", table_oid=0)
+    archive.check_replacing(file, replace(at(1), tviews=(*SAMPLE.tviews, more)))
+    unseen = replace(at(1, tviews=False), gaps=(Gap("tviews", "permission denied"),))
+    otherwise = replace(first, definition="SELECT 1")
+    for taken in (
+        at(1, tviews=False), unseen, replace(at(1), tviews=tuple(others)),
+        replace(at(1), tviews=(otherwise, *others)),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="exists and is not replaced: it holds") as refused:
+            archive.check_replacing(file, taken)
+        assert refused.value.hint and "give another name" in refused.value.hint
+    codec.save(at(0, tviews=False), file)
+    archive.check_replacing(file, at(1))
+
+
+def test_only_a_snapshot_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "nightly.dump"
+    archive.check_replacing(file, at(0))
+    file.touch()
+    archive.check_replacing(file, at(0))
+    for text in (b"PGDMP\x01\x0f\xff", b"{}", codec.dumps(at(0)).encode()[:-20]):
+        file.write_bytes(text)
+        with pytest.raises(UsageError, match=r"nightly\.dump exists and is not replaced"):
+            archive.check_replacing(file, at(0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from pgtv.catalog import codec
@@ -124,3 +126,16 @@ def test_what_was_not_seen_is_not_compared() -> None:
     ((side, gap),) = found.not_compared
     assert (side, gap.section) == ("after", "tviews")
     assert "needs SELECT" in snapshots.render_difference(found, SAMPLE, blind)
+
+
+def test_json_follows_its_published_schema(root: Path) -> None:
+    schema = json.loads((root / "schemas/pgtv.snapshot-diff.1.json").read_text())
+    others = (
+        with_tview(definition="SELECT 1"),
+        replace(SAMPLE, tviews=()),
+        replace(SAMPLE, tviews=(), gaps=(Gap("tviews", "denied", ("SELECT",)),)),
+    )
+    for other in others:
+        document = snapshots.difference_document(diff(SAMPLE, other), SAMPLE, other)
+        assert document["changes"] or document["not_compared"]
+        jsonschema.validate(json.loads(snapshots.dumps(document)), schema)

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from pgtv.catalog.model import Extension, Relation, Server, Snapshot, Trigger, Tview
+from pgtv.checks.bringing import refresh_roots
 from pgtv.checks.declare import Context, Shared
 from pgtv.checks.registry import all_checks
-from pgtv.checks.trigger_faults import refresh_roots, timing, unflushed
+from pgtv.checks.trigger_faults import timing, unflushed
 
 BASE = Relation(10, "public", "tb_a", "public.tb_a", "r", "owner")
 ROW = Trigger(1, 10, "trg_tview_row_a_on_public_tb_a", "tviews.f", "row", "a", 29, "O", args=("a",))

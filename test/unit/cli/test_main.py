@@ -201,3 +201,62 @@ def test_every_error_carries_an_exit_code() -> None:
         return [kind, *(b for k in kind.__subclasses__() for b in below(k))]
 
     assert all(kind.exit_code in (Exit.CRITICAL, Exit.UNKNOWN) for kind in below(PgtvError))
+
+
+def piped(text: bytes, *arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "pgtv", *arguments], env=ENV | env, input=text, capture_output=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_log_in_any_encoding_is_explained() -> None:
+    line = b"FEHLER: caf\xe9: cannot commit with 3 queued refreshes\r\n"
+    strict = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    done = piped(line, "explain", "-", **strict)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == piped(line.replace(b"\xe9", b"e"), "explain", "-").stdout
+    done = piped(b"\xe9\xff", "explain", "-", **strict)
+    assert done.returncode == 3 and b"nothing is known" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["explain", "-"], ["lint", "-"], ["preflight", "migration", "--from", "-", "-"],
+     ["snapshot", "show", "-"], ["doctor", "--from", "-"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_standard_input_that_is_closed_or_cannot_be_read(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "pgtv", *arguments]
+    written = f"0>{tmp_path / 'written'}"
+    for how, says in (("<&-", "standard input is closed"), (written, "cannot read standard input")):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {how}', "sh", *command], env=ENV, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 3, done.stderr
+        assert says in done.stderr and "unexpectedly" not in done.stderr
+
+
+def test_explain_without_text_and_without_input() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "pgtv", "explain"], env=ENV,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3 and "nothing to explain" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "\xe9"], ids=["deep", "long", "é"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["repair", "--undo", "FILE"], ["drill", "report", "FILE"], ["snapshot", "show", "FILE"]],
+    ids=lambda a: a[0],
+)
+def test_a_file_that_is_no_json(arguments: list[str], text: str, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    file.write_text(text, encoding="latin-1")
+    done = pgtv(*(str(file) if a == "FILE" else a for a in arguments))
+    assert done.returncode == 3 and "unexpectedly" not in done.stderr, done.stderr
+    assert str(file) in done.stderr

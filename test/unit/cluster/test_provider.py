@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 from pgtv.cluster import room
+from pgtv.cluster.container import new_container
 from pgtv.cluster.existing import Existing
 from pgtv.cluster.provider import Absent, Docker, Local, OnExisting, Wish
+from pgtv.cluster.server import Server
 from pgtv.cluster.verbs import Can, until
 from pgtv.errors import ClusterError, ConnectError, UsageError
 
@@ -67,6 +71,24 @@ def test_an_existing_server_refuses_what_destroys() -> None:
     assert not Path(server.place).exists()
 
 
+def test_a_database_of_anothers_is_nothing_to_clear_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is killed before the server has refused to make it must not have it dropped."""
+    server, there, noted = Existing("host=x"), MagicMock(), list[tuple[str, str]]()
+    monkeypatch.setattr(server, "connect", lambda: there)
+    monkeypatch.setattr(server._reaper, "note", lambda *a, **_: noted.append(a))
+    try:
+        answer = there.__enter__.return_value.execute.return_value.fetchone
+        answer.return_value = ()
+        with pytest.raises(ClusterError, match="shop already exists"):
+            server.create_database("shop")
+        assert noted == []
+        answer.return_value = None
+        server.create_database("shop")
+        assert noted == [("database", "shop")]
+    finally:
+        server.destroy()
+
+
 def test_what_is_no_conninfo_never_shows_the_password() -> None:
     with pytest.raises(UsageError) as refused:
         Existing("postgresql://me:secret@db1:port/x y=z")
@@ -89,3 +111,21 @@ def test_until() -> None:
     assert until(lambda: next(answers), "never") == "yes"
     with pytest.raises(ClusterError, match=r"never \(waited 0 s\)"):
         until(lambda: None, "never", 0)
+
+
+def test_a_folder_that_is_not_there_is_named() -> None:
+    with pytest.raises(ClusterError, match="cannot make a server in /nowhere: No such file") as e:
+        Server(Path("/nowhere"), within="/nowhere")
+    assert "PGTV_TEMP" in str(e.value.hint)
+
+
+def test_an_engine_that_does_not_answer_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("testcontainers")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ClusterError, match="no container engine answers") as e:
+        new_container("any")
+    assert "DOCKER_HOST" in str(e.value.hint)
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgtv.checks.registry import all_checks
+from pgtv.cluster.provider import Docker
 from pgtv.drills.registry import all_modes, select
 from pgtv.errors import UsageError
 
@@ -39,3 +40,10 @@ def test_every_variant_must_see_something() -> None:
     for mode, variant in select():
         sees = variant.sees
         assert sees.errors or sees.findings or sees.log or sees.equal, (mode.id, variant.id)
+
+
+def test_in_containers_replication_and_upgrades_are_skipped_with_a_reason() -> None:
+    """As DISASTER_RECOVERY.md has it: what can run there passes, and the rest says why not."""
+    docker = Docker("any")
+    for mode, variant in select(["replication", "upgrade"]):
+        assert docker.missing(variant.needs), (mode.id, variant.id)

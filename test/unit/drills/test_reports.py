@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from pgtv.drills import store
-from pgtv.drills.model import Outcome, Refusal, Report, State
+from pgtv.drills.model import Outcome, Report, State
+from pgtv.drills.statements import Refusal
 from pgtv.errors import Exit, UsageError
 from pgtv.reports import drills
 
@@ -85,6 +86,41 @@ def test_files_are_of_the_schema_and_can_be_read_again(tmp_path: Path) -> None:
     path.write_text(store.dumps(written))
     jsonschema.validate(json.loads(path.read_text()), store.schema())
     assert store.load(path) == written
+
+
+def test_of_several_reports_the_later_outcome_of_a_drill_counts() -> None:
+    again = replace(PASSED, seconds={"prepare": 9.0})
+    on_17 = replace(PASSED, major=17)
+    old = replace(report(PASSED, on_17, SKIPPED), at="2026-11-22T01:00:00+02:00")
+    new = replace(report(again, FAILED), at="2026-11-22T00:00:00+00:00", commit="def")
+    for given in ((old, new), (new, old)):  # whichever is named first
+        merged = store.merged(given)
+        assert merged.outcomes == (
+            again, replace(on_17, commit="abc"), replace(SKIPPED, commit="abc"), FAILED
+        )  # fmt: skip
+        assert (merged.commit, merged.at) == ("def", new.at)
+    # once more: what ran first keeps its commit
+    newest = replace(report(FAILED), at="2026-11-23T00:00:00+00:00", commit="fed")
+    commits = [o.commit for o in store.merged((merged, newest)).outcomes]
+    assert commits == ["def", "abc", "abc", None]
+
+
+def test_of_several_reports_what_was_skipped_later_ran_before() -> None:
+    old = replace(report(PASSED), at="2026-11-22T00:00:00+00:00")
+    skipped = replace(PASSED, state=State.SKIPPED, why="not built")
+    new = replace(report(skipped), at="2026-11-23T00:00:00+00:00", commit="def")
+    assert store.merged((old, new)).outcomes == (replace(PASSED, commit="abc"),)
+    nowhere = replace(new, outcomes=(replace(skipped, major=0),))
+    assert store.merged((old, nowhere)).outcomes == (replace(PASSED, commit="abc"),)
+    on_17 = replace(new, outcomes=(replace(skipped, major=17),))
+    assert len(store.merged((old, on_17)).outcomes) == 2
+    again = replace(
+        new, outcomes=(replace(skipped, why="no engine"),), at="2026-11-24T00:00:00+00:00"
+    )
+    assert [o.why for o in store.merged((new, again)).outcomes] == ["no engine"]
+    # and what was skipped and ran later ran
+    first = replace(new, at="2026-11-21T00:00:00+00:00")
+    assert store.merged((first, old)).outcomes == (PASSED,)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgtv.cli.lint import read_files
 from pgtv.lint import report
 from pgtv.lint.check import lint
 from pgtv.lint.rules import ALL, Problem
@@ -169,6 +173,10 @@ def test_unknown_relations_only_where_tables_are_known() -> None:
     text = f"CREATE TABLE tv_a AS {GOOD};"
     assert rules(text) == []
     assert rules("CREATE TABLE tb_b (pk_b int);", text) == ["unknown-relation"]
+    (problem,) = problems("CREATE TABLE tb_aa (pk_a int);", text)
+    assert problem.hint == "near: tb_aa", "what else it may have meant, and not the TVIEW itself"
+    (problem,) = problems("CREATE TABLE other (pk_a int);", text)
+    assert not problem.hint
     assert rules("CREATE TABLE tb_a (pk_a int, id uuid, n text);", text) == []
     assert rules("CREATE TABLE tb_a (pk_a int, id uuid);", text) == ["unknown-column"]
     schema = Source("schema.sql", "CREATE TABLE public.tb_a (pk_a int, id uuid, n text);")
@@ -251,3 +259,41 @@ def test_every_rule_is_documented(root: Path) -> None:
     page = (root / "docs" / "operations" / "LINT.md").read_text()
     for rule in ALL.values():
         assert f"| `{rule.id}` | {rule.level.value} |" in page, rule.id
+
+
+def test_a_folder_without_what_git_ignores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("m/1.sql", "m/build/2.sql", ".git/refs/heads/b.sql", "é n/3.sql"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("SELECT 1;")
+
+    def found(*folders: str) -> list[str]:
+        sources, failed = read_files(tuple(Path(f) for f in folders))
+        assert not failed
+        return [s.name for s in sources]
+
+    everything = ["m/1.sql", "m/build/2.sql", "é n/3.sql"]
+    monkeypatch.chdir(tmp_path)
+    assert found(".") == everything, "no repository"
+    (tmp_path / ".gitignore").write_text("build/\né n\n")
+    shutil.rmtree(tmp_path / ".git")
+    for variable in [v for v in os.environ if v.startswith("GIT_")]:
+        monkeypatch.delenv(variable)
+    subprocess.run(["git", "init", "-q"], check=True)
+    assert found(".") == ["m/1.sql"]
+    assert found(str(tmp_path)) == [f"{tmp_path}/m/1.sql"]
+    assert found("m/build", "m") == ["m/build/2.sql", "m/1.sql"], "one that was asked for by name"
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert found(".") == everything, "no git"
+
+
+def test_json_follows_its_published_schema(root: Path) -> None:
+    schema = json.loads((root / "schemas/pgtv.lint.1.json").read_text())
+    found = problems(
+        "CREATE TABLE tv_a AS SELECT a.pk_a, now() AS t FROM tb_a a;", "CREATE TVIEW x"
+    )
+    document = json.loads(report.as_json(found, 2, 1))
+    jsonschema.validate(document, schema)
+    assert document["problems"]
+    del document["problems"][0]["rule"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)

@@ -12,8 +12,9 @@ from pgtv.catalog.model import Gap
 from pgtv.errors import UsageError
 from pgtv.repairs import sources
 from pgtv.repairs.defined import from_sql
+from pgtv.repairs.registered import Registration
 from pgtv.repairs.registration import in_order, intact, restore
-from pgtv.repairs.sources import Registration, disagreement, from_snapshot
+from pgtv.repairs.sources import disagreement, from_snapshot
 
 sys.path.insert(0, str(Path(__file__).parent))
 

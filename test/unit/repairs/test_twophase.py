@@ -20,16 +20,8 @@ from pgtv.catalog.model import (
 )
 from pgtv.checks.coordinators import coordinator, recovers_by_itself
 from pgtv.finding import Severity
-from pgtv.repairs.twophase import (
-    Held,
-    Transaction,
-    Waiting,
-    choose,
-    describe,
-    named,
-    severity,
-    value_locks,
-)
+from pgtv.repairs.twophase import Held, Transaction, Waiting, choose, describe, named, severity
+from pgtv.rows.prepared import value_locks
 
 ONE = Transaction(
     "g", "shop", "ann", "2026-01-01", 7200.0, "852", 10, True, None, False,

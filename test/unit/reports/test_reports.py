@@ -56,12 +56,12 @@ def test_human_shows_no_control_character_of_a_name() -> None:
 @pytest.mark.parametrize("columns", [60, 80, 100, 120])
 def test_human_keeps_within_the_columns(columns: int) -> None:
     findings = [*hostile(), *(made.finding("many", f"public.tb_{i}") for i in range(300))]
-    text = human.render(layout(made.examination(*findings)), width=columns)
+    shown = layout(made.examination(*findings), commands=("repair", "explain"))
+    text = human.render(shown, width=columns)
+    assert "Next: pgtv repair" in text
     for line in text.splitlines():
         # only what is to be pasted may be longer
-        assert len(line) <= columns or re.match(r"  (cure|whole|try|or|undo|to see|Next:)", line), (
-            line
-        )
+        assert len(line) <= columns or re.match(r"  (cure|whole|try|or|undo|to see)", line), line
 
 
 def test_human_stays_readable_with_hundreds_and_all_unfolds_them() -> None:
@@ -164,6 +164,30 @@ def test_markdown_escapes_names_and_fences_cures() -> None:
     assert "<b>" not in re.sub(r"(?<![`\\])(`+)(?!`).+?(?<!`)\1(?!`)", "", text, flags=re.DOTALL)
     assert "\x1b" not in text
     assert "```sql\nSET lock_timeout = '2s';\nSELECT 1;\n```" in text
+
+
+WHY = "It ends <b>somebody's</b> session."
+
+
+def test_every_format_says_before_the_cure_why_a_person_decides() -> None:
+    asked = made.finding(remedy=made.Remedy(sql=("SELECT 1;",), role="owner", decide=WHY))
+    decided = layout(made.examination(asked))
+    text = human.render(decided)
+    assert f"  decide    {WHY}\n  cure      SELECT 1;" in text
+    text = markdown.render(decided)
+    assert 0 < text.index("- decide: It ends \\<b\\>somebody's") < text.index("SELECT 1;")
+    text = html.render(decided)
+    assert 0 < text.index("<dt>decide</dt><dd>It ends &lt;b&gt;somebody") < text.index("SELECT 1;")
+    (found,) = json.loads(as_json.render(decided.examination))["findings"]
+    assert found["remedy"]["decide"] == WHY
+
+
+def test_no_format_speaks_of_deciding_where_nobody_has_to() -> None:
+    plain = layout(made.examination(made.finding()))
+    for text in (human.render(plain), markdown.render(plain), html.render(plain)):
+        assert "decide" not in text
+    (found,) = json.loads(as_json.render(plain.examination))["findings"]
+    assert found["remedy"]["decide"] is None
 
 
 class _Page(HTMLParser):

@@ -10,9 +10,10 @@ from pgtv.errors import Exit
 from pgtv.pasted import connect_line
 from pgtv.repairs.ending import Brought, Outcome, plan
 from pgtv.repairs.pending import Pending, Queued
-from pgtv.repairs.twophase import Held, Keys, Left, Transaction, Waiting
+from pgtv.repairs.twophase import Held, Left, Transaction, Waiting
 from pgtv.reports import ending, twophase
 from pgtv.reports.twophase import Listing
+from pgtv.rows.prepared import Keys
 
 ONE = Transaction(
     "g", "shop", "ann", "2026-01-01 00:00:00+00", 7200.0, "852", 10, True, None, False,

@@ -83,6 +83,8 @@ def test_resume_keeps_what_is_finished_and_refuses_other_databases(tmp_path: Pat
     for seen, mode in ((other, "exact"), (snapshot(), "fast")):
         with pytest.raises(UsageError):
             resume.load(file, seen, mode)
+    unseen = snapshot(server=Server(database_oid=snapshot().server.database_oid))
+    assert resume.load(file, unseen, "exact") == [RESULT], "hidden, it says nothing"
     file.write_text("[]")
     with pytest.raises(SnapshotError):
         resume.load(file, snapshot(), "exact")
@@ -101,7 +103,8 @@ def login(superuser: bool = False, *powers: str, standby: bool = False, num: int
         (login(True), "owner", False, None, "owner"),
         (login(True), "owner", True, None, READER),
         (login(True), "owner", True, "other", "other"),
-        (login(False, "postgres"), "owner", False, None, "me"),
+        (login(False, "postgres"), "owner", False, None, "owner"),
+        (login(False, "pg_read_server_files"), "stranger", False, "owner", "owner"),
         (login(standby=True), "owner", False, None, "owner"),
     ],
 )
@@ -117,6 +120,7 @@ def test_who_evaluates(
         login(True, standby=True),
         login(False, "pg_execute_server_program", standby=True),
         login(True, num=130000),
+        login(False, "postgres"),
     ],
 )
 def test_who_must_not(who: Login) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ class Answers:
     def execute(self, query: bytes, *_: Any) -> Answers:
         self.query = query
         return self
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def fetchone(self) -> tuple[Any, ...]:
         if b"replay_lag" in self.query:

@@ -1,0 +1,111 @@
+"""The receipt of `pgtv refresh --apply`, from before the first row is written to the end of the run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pgtv import journal
+from pgtv.errors import UsageError
+from pgtv.plan import save
+from pgtv.reports import refresh as report
+
+if TYPE_CHECKING:
+    from pgtv.catalog.model import Snapshot
+    from pgtv.reports.documents import RefreshDocument
+    from pgtv.rows.bring import Brought
+    from pgtv.rows.transaction import Done
+    from pgtv.rows.written import RefreshedTview
+
+
+class Record:
+    """What a run has done so far. file: where it is kept; None only tells it. earlier: entries of the
+    run that this one goes on from. To be left when the run ended, however it did."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        applied: bool,
+        file: Path | None,
+        earlier: Sequence[RefreshedTview] = (),
+    ) -> None:
+        self._snapshot, self._applied, self._file, self._earlier = snapshot, applied, file, earlier
+        self._ended: list[Brought] = []
+        self._outcome = "running"
+        self._journal: journal.Journal | None = None
+
+    def __enter__(self) -> Record:
+        """Raises UsageError where it cannot be kept: rows could not be taken back for want of a folder."""
+        if self._file:
+            try:
+                self._file.touch(mode=0o600)
+            except OSError as e:
+                raise UsageError(
+                    f"cannot write {self._file}: {e.strerror or e}",
+                    "name another place with --receipt FILE",
+                ) from None
+            self._save()
+            self._journal = journal.Journal(self._file)
+        return self
+
+    def batch(self, tview: str, done: Done) -> None:
+        """A batch was committed. Raises UsageError."""
+        if self._journal:
+            self._journal.batch(tview, done)
+
+    def end(self, one: Brought) -> None:
+        """A TVIEW ended. Raises UsageError."""
+        self._ended.append(one)
+        self._save()
+        if self._journal:
+            self._journal.ended(one.tview)
+
+    def document(self) -> RefreshDocument:
+        return report.document(
+            self._snapshot, self._applied, self._ended, self._earlier, self._outcome
+        )
+
+    def __exit__(
+        self,
+        _: type[BaseException] | None,
+        error: BaseException | None,
+        __: TracebackType | None,
+    ) -> None:
+        self._outcome = "complete" if error is None else "failed"
+        if isinstance(error, KeyboardInterrupt):
+            self._outcome = "interrupted"
+        try:
+            self._save()
+        except UsageError:
+            if error is None:  # what stopped it is what has to be told
+                raise
+        finally:
+            if self._journal:
+                self._journal.close()
+
+    def _save(self) -> None:
+        if self._file:
+            save(json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n", self._file)
+
+
+def of_earlier_run(receipt: Path, snapshot: Snapshot) -> list[RefreshedTview]:
+    """Entries of the run that wrote this receipt, killed or not. Raises UsageError."""
+    if not receipt.exists():
+        return []
+    try:
+        raw = json.loads(receipt.read_text(encoding="utf-8"))
+        if raw.get("schema") != report.SCHEMA or not raw["applied"]:
+            raise UsageError(f"{receipt} is no receipt of an applied refresh", "name another file")
+        if not snapshot.server.is_database(raw["system_identifier"], raw["database_oid"]):
+            raise UsageError(f"{receipt} is of another database: {raw['database']}")
+        found = [*raw["tviews"], *journal.left(receipt)]
+        report.carried(found, {t["tview"] for t in found})  # raises where it is damaged
+        report.finished(found)
+    except OSError as e:
+        raise UsageError(f"cannot read {receipt}: {e.strerror or e}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UsageError(f"{receipt} is a damaged receipt", "name another file") from None
+    return found

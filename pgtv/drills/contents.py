@@ -1,0 +1,52 @@
+"""Rows of TVIEWs by plain SQL that shares nothing with pgtv's verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+_TABLES = """
+SELECT format('%I.%I', r.schema, r.name), r.view::text,
+       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+         WHERE a.attrelid = r.view AND a.attnum > 0 AND NOT a.attisdropped)
+FROM tviews.registry r ORDER BY 1
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A TVIEW, its definition's view, and the columns of both: all quoted."""
+
+    table: str
+    view: str
+    columns: str
+
+
+def same_texts(connection: psycopg.Connection[Any]) -> None:
+    """What a session needs so that names and values are written alike on both sides."""
+    connection.execute("SET search_path = pg_catalog, pg_temp; SET TimeZone = 'UTC'")
+
+
+def tables(connection: psycopg.Connection[Any]) -> list[Table]:
+    """Every TVIEW of a database whose catalog can be read."""
+    return [Table(*row) for row in connection.execute(_TABLES).fetchall()]
+
+
+def differing(connection: psycopg.Connection[Any], of: Table) -> int:
+    """Rows that only the TVIEW or only its definition has."""
+    table, view = (f"SELECT ROW({of.columns})::text FROM {name}" for name in (of.table, of.view))
+    query = f"SELECT count(*) FROM (({table} EXCEPT ALL {view}) UNION ALL ({view} EXCEPT ALL {table})) x"
+    row = connection.execute(query.encode()).fetchone()
+    return int(row[0]) if row else 0
+
+
+def digest(connection: psycopg.Connection[Any], of: Table) -> str:
+    """The rows of the TVIEW, so that they can be compared with those of another moment."""
+    row = connection.execute(
+        f"SELECT md5(string_agg(x, E'\\n' ORDER BY x)) FROM"
+        f" (SELECT ROW({of.columns})::text AS x FROM {of.table}) y".encode()
+    ).fetchone()
+    return str(row[0]) if row else ""

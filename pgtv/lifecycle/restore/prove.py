@@ -1,0 +1,132 @@
+"""Proves a restored database: contents, critical TVIEWs first; writes; doctor; the source's snapshot."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pgtv.catalog.model import Snapshot, Tview
+from pgtv.errors import UsageError
+from pgtv.finding import Finding
+from pgtv.graph.select import select
+from pgtv.lifecycle.restore.certificate import Proof
+from pgtv.lifecycle.restore.certificate_points import SERVER_GROUPS
+from pgtv.rows.result import Result, State
+from pgtv.rows.run import Plan, verify_all
+from pgtv.session import Target, connect
+
+COMPARING = "4h"  # statement_timeout while rows are compared, as `pgtv verify` has it
+
+
+@dataclass
+class Tally:
+    """How much is proven so far, told in a line after each TVIEW.
+
+    total: rows of all TVIEWs, as the server estimates them. since: when the restore began.
+    """
+
+    say: Callable[[str], None]
+    count: int
+    total: float
+    since: float
+    done: int = 0
+    rows: int = 0
+    proofs: list[Proof] | None = None
+
+    def add(self, result: Result, *, critical: bool, differed: int) -> Proof:
+        self.done += 1
+        self.rows += result.rows or 0
+        at = time.monotonic() - self.since
+        word = "proven" if result.state is State.EQUAL else str(result.state).upper()
+        share = 100 * self.rows / max(self.total, self.rows, 1)
+        self.say(
+            f"{at:8.1f} s  {word}  {result.tview}{' (critical)' if critical else ''}: {self.done} of"
+            f" {self.count} TVIEWs, {self.rows:,} rows ({share:.0f} %)"
+        )
+        return Proof(
+            result.tview, str(result.state), result.rows, round(result.seconds, 3), round(at, 3),
+            critical, differed, result.reason,
+        )  # fmt: skip
+
+
+def total_rows(snapshot: Snapshot) -> float:
+    """Rows of all TVIEWs as statistics have them."""
+    tables = (snapshot.by_oid.get(t.table_oid) for t in snapshot.tviews)
+    return sum(max(t.reltuples, 0.0) for t in tables if t)
+
+
+def emptied(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Tables that TVIEWs read, with rows by the source's statistics and without any by those here."""
+    here = {r.qualified: r.reltuples for r in after.relations}
+    return tuple(
+        r.qualified
+        for r in before.relations
+        if r.kind == "r"
+        and r.oid not in before.tview_by_table
+        and r.schema != before.extension.schema
+        and r.reltuples > 0
+        and here.get(r.qualified) == 0
+    )
+
+
+def split(snapshot: Snapshot, critical: Sequence[str]) -> tuple[list[Tview], list[Tview]]:
+    """The TVIEWs that count first, with what they read, and the others; both in dependency order.
+
+    Raises UsageError for a name that is none, once the database is there to tell.
+    """
+    everything = select(snapshot)
+    if not critical:
+        return [], everything
+    first = {t.table_oid for t in select(snapshot, [f"+{name}" for name in critical])}
+    return (
+        [t for t in everything if t.table_oid in first],
+        [t for t in everything if t.table_oid not in first],
+    )
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises UsageError for what is no plain selector, before anything is restored."""
+    from pgtv.graph.select import parse
+
+    for one in parse(names):
+        if (one.up, one.down) != (0, 0):
+            raise UsageError(
+                f"--critical takes names, not {one.text!r}", "what they read is proven with them"
+            )
+
+
+def contents(
+    target: Target, snapshot: Snapshot, tviews: Sequence[Tview], on_result: Callable[[Result], None]
+) -> list[Result]:
+    """Compare every row of `tviews` with its definition. Raises ConnectError."""
+    return verify_all(Plan(snapshot, target, tviews, on_result=on_result))
+
+
+def writes(target: Target, snapshot: Snapshot) -> tuple[dict[str, str], tuple[Finding, ...]]:
+    """A write to each base table, rolled back: what came of it, and what fails or is not known."""
+    from pgtv.rows.probe import probe
+
+    tables = sorted((r.qualified for r in snapshot.relations), key=len, reverse=True)
+    said: dict[str, str] = {}
+
+    def hear(line: str) -> None:
+        table = next((t for t in tables if line.startswith(f"probe {t}: ")), None)
+        if table:
+            said[table] = line.removeprefix(f"probe {table}: ")
+
+    with contextlib.closing(connect(target, read_only=False)) as connection:
+        found = tuple(probe(connection, snapshot, hear))
+    return said, found
+
+
+def doctor(snapshot: Snapshot) -> tuple[tuple[Finding, ...], int]:
+    """What doctor finds in the database, and how many checks looked; not of the throwaway server."""
+    from pgtv.checks.examine import State as Ended
+    from pgtv.checks.examine import examine
+    from pgtv.checks.registry import all_checks
+
+    checks = [c for c in all_checks().values() if c.group not in SERVER_GROUPS]
+    done = examine(snapshot, checks)
+    return done.findings, len(checks) - done.state_count(Ended.NOT_APPLICABLE)

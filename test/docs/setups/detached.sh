@@ -1,0 +1,1 @@
+pgtv upgrade detach --snapshot other.json --apply --receipt other-receipt.json

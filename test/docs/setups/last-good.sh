@@ -1,0 +1,1 @@
+pgtv snapshot save last-good.json

@@ -1,0 +1,1 @@
+ALTER DATABASE :"DBNAME" SET pg_tviews.max_queue_size = 100;

@@ -1,0 +1,2 @@
+pgtv snapshot save before.json
+pg_dump -Fc -f renamed.dump

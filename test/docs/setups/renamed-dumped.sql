@@ -1,0 +1,1 @@
+ALTER TABLE public.tb_customer RENAME TO tb_client;

@@ -1,0 +1,203 @@
+"""Ctrl-C ends a merge at once, whatever its sessions wait for; what was committed is recorded."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contents import differing
+from processes import running
+from servers import Database, until
+
+from pgtv import journal
+from pgtv.rows.stopping import Stop
+from pgtv.rows.throttle import Limits, Throttle
+
+# of tables that read one another or not, hundreds of rows: at the pace of these tests, minutes of work
+DRIFT = """
+BEGIN;
+UPDATE public.tv_customer SET data = '{}';
+UPDATE public.tv_stock SET data = '{}';
+UPDATE public.tv_category SET data = '{}';
+COMMIT;
+"""
+RIGHT = "SELECT (SELECT count(*) FROM {0} WHERE data <> '{{}}')"
+CUSTOMERS, STOCK = RIGHT.format("public.tv_customer"), RIGHT.format("public.tv_stock")
+# as if one TVIEW of these had the many rows that are shared out by ranges of the key
+SHARED = (
+    "import sys; import pgtv.rows.wrong as w; w.MOST = 5\n"
+    "from pgtv.cli.main import main; main(sys.argv[1:])"
+)
+
+
+def refreshing(
+    shop: Database, folder: Path, *options: str, program: tuple[str, ...] = ("-m", "pgtv")
+) -> Any:
+    return acting(shop, folder, "refresh", *options, program=program)
+
+
+def acting(
+    shop: Database, folder: Path, *words: str, program: tuple[str, ...] = ("-m", "pgtv")
+) -> Any:
+    command = [sys.executable, *program, *words, "--apply", "--batch", "1"]
+    return running(command, env=shop.server.env(shop.name), cwd=folder)
+
+
+def interrupted(process: subprocess.Popen[str], how: signal.Signals = signal.SIGINT) -> str:
+    process.send_signal(how)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert said.endswith("interrupted\n")
+    return said
+
+
+def count(shop: Database, what: str) -> int:
+    return int(shop.sql(what))
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_who_sleeps_for_the_rate(shop18: Database, tmp_path: Path, jobs: str) -> None:
+    shop18.sql(DRIFT)
+    with refreshing(shop18, tmp_path, "--jobs", jobs, "--max-rate", "10") as process:
+        until(lambda: count(shop18, CUSTOMERS) or count(shop18, STOCK))
+        interrupted(process)
+    assert len(differing(shop18)) >= 2, "it was merged to its end"
+
+
+@pytest.mark.parametrize("args", [
+    ("-m", "pgtv", "--jobs", "1"), ("-m", "pgtv", "--jobs", "4"),
+    ("-c", SHARED, "tv_customer", "--jobs", "2"),
+], ids=["alone", "side by side", "sharing a TVIEW"])  # fmt: skip
+def test_who_is_paused(shop18: Database, tmp_path: Path, args: tuple[str, ...]) -> None:
+    shop18.sql(DRIFT)
+    control = tmp_path / "control"
+    control.write_text("pause\n")
+    program, options = args[:2], (*args[2:], "--control", str(control))
+    with refreshing(shop18, tmp_path, *options, program=program) as process:
+        assert process.stderr
+        assert any(line == "paused\n" for line in process.stderr)
+        interrupted(process)
+    assert count(shop18, CUSTOMERS) == 0
+
+
+@pytest.mark.parametrize("jobs", ["1", "4"])
+@pytest.mark.parametrize("older", [True, False], ids=["older", "at the barrier"])
+def test_who_waits_for_writers(shop18: Database, tmp_path: Path, jobs: str, older: bool) -> None:
+    shop18.sql(DRIFT)
+    control = tmp_path / "control"
+    control.write_text("pause\n")
+    options = ("tv_category", "tv_stock", "--jobs", jobs, "--control", str(control))
+    with shop18.connect(autocommit=False) as writer:
+        if older:
+            writer.execute("UPDATE public.tb_category SET name = name WHERE pk_category = 1")
+        with refreshing(shop18, tmp_path, *options) as process:
+            waits = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%virtualtransaction%'"
+            waits += " AND application_name = 'pgtv' AND datname = current_database()"
+            if older:
+                until(lambda: count(shop18, waits))
+            else:
+                assert process.stderr
+                assert any(line == "paused\n" for line in process.stderr)
+                writer.execute("LOCK TABLE public.tb_category IN ROW EXCLUSIVE MODE")
+                control.write_text("")
+                until(lambda: count(shop18, waits))
+            interrupted(process)
+
+
+def test_every_wait_of_a_throttle_ends(shop18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pgtv.rows.throttle._LAG", "SELECT true, 99::float8, 'a standby'")
+    for limits in (Limits(rate=0.001), Limits(pause=True), Limits(lag=1.0)):
+        stop = Stop()
+        throttle = Throttle(limits, [], pause=stop.pause)
+        stop.all([], lambda _: True)
+        with shop18.connect() as connection, pytest.raises(KeyboardInterrupt):
+            throttle(connection, 1)
+
+
+@contextmanager
+def under_way(shop: Database, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that has committed batches of two TVIEWs or one, and stands between two of them."""
+    before = len(committed(shop))
+    control = folder / "control"
+    control.write_text("max-rate=100\n")
+    with acting(
+        shop, folder, *words, "--receipt", "receipt.json", "--control", str(control)
+    ) as process:
+        until(lambda: len(committed(shop)) > before + 5)
+        control.write_text("pause\n")
+        assert process.stderr
+        assert any(line == "paused\n" for line in process.stderr)
+        yield process
+
+
+def committed(shop: Database) -> set[tuple[str, str]]:
+    """Rows that are right by now."""
+    found = set()
+    for entity in ("customer", "stock", "category"):
+        keys = shop.sql(f"SELECT pk_{entity} FROM public.tv_{entity} WHERE data <> '{{}}'").split()
+        found |= {(f"public.tv_{entity}", key) for key in keys}
+    return found
+
+
+def recorded(receipt: Path) -> set[tuple[str, str]]:
+    held = json.loads(receipt.read_text())
+    entries = [*held["tviews" if "tviews" in held else "rows"], *journal.left(receipt)]
+    return {(e["tview"], o["key"][0]) for e in entries for o in e["overwritten"]}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "words", [("refresh",), ("refresh", "--jobs", "4"), ("repair", "rows", "--verify")],
+    ids=["refresh", "refresh, four jobs", "repair"],
+)  # fmt: skip
+def test_what_was_overwritten_is_recorded_however_it_ends(
+    shop18: Database, tmp_path: Path, how: signal.Signals, words: tuple[str, ...]
+) -> None:
+    shop18.sql(DRIFT)
+    receipt = tmp_path / "receipt.json"
+    with under_way(shop18, tmp_path, *words) as process:
+        if how is signal.SIGKILL:
+            process.kill()
+            process.wait(30)
+        else:
+            interrupted(process, how)
+    done = committed(shop18)
+    assert len(done) > 5
+    told = recorded(receipt)
+    assert told <= done
+    # one session stands, others may have been killed between a commit and its line
+    at_work = 3 if how is signal.SIGKILL and "--jobs" in words else 0
+    assert len(done - told) <= at_work
+    assert journal.beside(receipt).exists() is (how is signal.SIGKILL)
+    outcome = json.loads(receipt.read_text())["outcome"]
+    assert outcome == ("running" if how is signal.SIGKILL else "interrupted")
+
+
+def test_who_goes_on_keeps_what_the_killed_one_had_overwritten(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql(DRIFT)
+    receipt = tmp_path / "receipt.json"
+    for _ in range(2):
+        with under_way(shop18, tmp_path, "refresh", "--resume") as process:
+            process.kill()
+            process.wait(30)
+        assert recorded(receipt) == committed(shop18)
+    before = recorded(receipt)
+    done = shop18.pgtv("refresh", "--apply", "--resume", "--receipt", str(receipt))
+    assert done.returncode == 0, done.stderr
+    held = json.loads(receipt.read_text())
+    assert held["outcome"] == "complete" and not journal.beside(receipt).exists()
+    assert recorded(receipt) > before
+    assert not differing(shop18)
+    again = shop18.pgtv("refresh", "--apply", "--resume", "--receipt", str(receipt))
+    assert again.stdout == ""
+    assert recorded(receipt) > before
