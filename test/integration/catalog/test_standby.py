@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import TEMPLATE, Database, require_real, shop_server
+from replicas import replayed
+from servers import TEMPLATE, Database, require_real, shop_server, until
 
 pytestmark = pytest.mark.real
 
@@ -17,17 +17,9 @@ def pair() -> Iterator[tuple[Database, Database]]:
     """A primary and its standby, caught up and streaming."""
     with shop_server(require_real(18)) as server, server.standby() as other:
         other.start()
-        with server.connect(TEMPLATE) as primary, other.connect(TEMPLATE) as replica:
-            lsn = primary.execute("SELECT pg_current_wal_lsn()").fetchone()
-            assert lsn
-            deadline = time.monotonic() + 30
-            caught_up = (
-                "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-                " AND EXISTS (SELECT FROM pg_stat_wal_receiver)"
-            )
-            while (replica.execute(caught_up, lsn).fetchone() or (False,))[0] is not True:
-                assert time.monotonic() < deadline, "the standby did not catch up"
-        yield Database(server, TEMPLATE), Database(other, TEMPLATE)
+        here, there = Database(server, TEMPLATE), Database(other, TEMPLATE)
+        until(lambda: replayed(here, there))
+        yield here, there
 
 
 def test_standby_shows_the_same_tviews(pair: tuple[Database, Database]) -> None:

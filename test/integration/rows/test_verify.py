@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import ROOT, TEMPLATE, Database, require_real, shop_server
+from replicas import replayed
+from servers import ROOT, TEMPLATE, Database, require_real, shop_server, until
 
 from pgtv.graph.select import resolve
 from pgtv.rows.compare import Wanted
@@ -190,13 +190,9 @@ def standby() -> Iterator[Database]:
         assert ours.pgtv("init", "--apply").returncode == ours.pgtv("verify").returncode == 0
         server.psql(CUSTOMER, TEMPLATE)
         other.start()
-        with server.connect(TEMPLATE) as primary, other.connect(TEMPLATE) as replica:
-            lsn = primary.execute("SELECT pg_current_wal_lsn()").fetchone()
-            deadline = time.monotonic() + 30
-            query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-            while (replica.execute(query, lsn).fetchone() or (False,))[0] is not True:
-                assert time.monotonic() < deadline, "the standby did not catch up"
-        yield Database(other, TEMPLATE)
+        there = Database(other, TEMPLATE)
+        until(lambda: replayed(ours, there))
+        yield there
 
 
 @pytest.mark.real

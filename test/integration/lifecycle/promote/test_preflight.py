@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from replicas import received, replayed
 from servers import TEMPLATE, Database, require_real, shop_server, until
 
 pytestmark = pytest.mark.real
@@ -30,16 +31,7 @@ def test_said_before_found_after() -> None:
             other.start()
             standby = Database(other, TEMPLATE)
 
-            def replayed() -> bool:
-                """Everything that the primary wrote."""
-                with primary.connect() as p, standby.connect() as s:
-                    lsn = p.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-                    return s.execute(
-                        "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-                        " AND EXISTS (SELECT FROM pg_stat_wal_receiver)", lsn,
-                    ).fetchone() == (True,)  # fmt: skip
-
-            until(replayed)
+            until(lambda: replayed(primary, standby))
             verdict, code = judge(standby)
             assert (code, ids(verdict)) == (3, {"unlogged-tviews", "primary-unseen"})
             assert "about 100 rows" in verdict["points"][0]["text"]
@@ -50,18 +42,10 @@ def test_said_before_found_after() -> None:
                         " PREPARE TRANSACTION 'trio'")  # fmt: skip
             primary.sql("BEGIN; UPDATE \"Sales Dept\".tb_order SET status = 'late'"
                         " WHERE pk_order = 1; PREPARE TRANSACTION 'plain'")  # fmt: skip
-            until(replayed)
+            until(lambda: replayed(primary, standby))
             other.pause_replay()
             primary.sql("UPDATE tb_customer SET name = 'while paused' WHERE pk_customer = 1")
-
-            def received() -> bool:
-                with primary.connect() as p, standby.connect() as s:
-                    lsn = p.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-                    return s.execute(
-                        "SELECT pg_last_wal_receive_lsn() >= %s::pg_lsn", lsn
-                    ).fetchone() == (True,)
-
-            until(received)
+            until(lambda: received(primary, standby))
             assert primary.pgtv("snapshot", "save", "primary.json").returncode == 0
             file = str(primary.folder / "primary.json")
             verdict, code = judge(standby, "--primary", file)
@@ -98,16 +82,6 @@ def test_said_before_found_after() -> None:
             assert standby.pgtv("verify", "tv_search").returncode == 2
             assert standby.pgtv("refresh", "--apply").returncode == 0
             assert standby.pgtv("verify").returncode == 0
-
-
-def replayed(primary: Database, standby: Database) -> bool:
-    """Everything that the primary wrote, and streaming."""
-    with primary.connect() as p, standby.connect() as s:
-        lsn = p.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-        return s.execute(
-            "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-            " AND EXISTS (SELECT FROM pg_stat_wal_receiver WHERE received_tli IS NOT NULL)", lsn,
-        ).fetchone() == (True,)  # fmt: skip
 
 
 @pytest.mark.parametrize("major", [18, 17])
