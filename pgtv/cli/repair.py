@@ -252,32 +252,18 @@ def _rows(target: Target, step: Step, keep: Keep, given: Given | None, pace: Pac
     After restoring registrations most rows are right: then only what differs needs the right to write.
     """
     from pgtv.catalog.collect import collect
-    from pgtv.errors import QueryError
     from pgtv.reports.refresh import entry
-    from pgtv.rows.bring import End, bring, with_dependents
-    from pgtv.rows.settle import settle
+    from pgtv.rows.bring import bring, with_dependents
+    from pgtv.rows.settle import settle, written
 
     with connected(target) as connection:
         snapshot = collect(connection)
     wanted = [t for t in snapshot.tviews if t.label in step.tviews]
+    told: dict[str, Any] = {"on_batch": keep.batch, "on_end": lambda b: keep(entry(b))}
     if given is not None:
-        said = settle(
-            target, snapshot, wanted, click.echo, pace, on_end=lambda b: keep(entry(b)),
-            on_batch=keep.batch,
-        )  # fmt: skip
-        click.echo(f"-- {said}")
-        return said
-    ended = bring(
-        target, snapshot, with_dependents(snapshot, wanted), apply=True, pace=pace,
-        on_batch=keep.batch, on_end=lambda b: keep(entry(b)),
-    )  # fmt: skip
-    for one in ended:
-        if one.end in (End.UNKNOWN, End.UNSETTLED):
-            raise QueryError(f"{one.tview}: {one.reason}", one.hint)
-    said = "; ".join(
-        f"{b.tview}: {b.merged.inserted} inserted, {b.merged.updated} changed,"
-        f" {b.merged.deleted} deleted"
-        for b in ended
-    )
-    click.echo(f"-- {said}")
-    return said
+        said = settle(target, snapshot, wanted, click.echo, pace, **told)
+    else:
+        every = with_dependents(snapshot, wanted)
+        said = written(bring(target, snapshot, every, apply=True, pace=pace, **told))
+    click.echo(f"-- {said or 'no row differed'}")
+    return said or "no row differed"

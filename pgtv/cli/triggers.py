@@ -270,11 +270,8 @@ def _rows(target: Target, step: Step, keep: Keep, pace: Pace | None) -> str:
     def tell(one: Brought) -> None:
         keep(entry(one))
         if one.merged.written or one.reason:
-            m = one.merged
-            told.append(
-                f"{one.tview}: {m.inserted} inserted, {m.updated} changed, {m.deleted} deleted"
-                + (f" ({one.reason})" if one.reason else "")
-            )
+            why = f" ({one.reason})" if one.reason else ""
+            told.append(f"{one.tview}: {one.merged.counts}{why}")
             click.echo(f"-- {told[-1]}")
 
     found = bring_owed(target, snapshot, tviews, pace=pace, on_end=tell, on_batch=keep.batch)

@@ -25,8 +25,7 @@ def line(b: Brought, rows: float = -1.0) -> str:
         text += f"  {more}{b.differing:,} {'row' if one else 'rows'} {verb}"
     if m.written:
         text += (
-            f": {m.inserted:,} inserted, {m.updated:,} changed, {m.deleted:,} deleted"
-            f" in {m.batches:,} {'batch' if m.batches == 1 else 'batches'}"
+            f": {m.counts} in {m.batches:,} {'batch' if m.batches == 1 else 'batches'}"
             f" (longest {m.longest_batch:.1f} s),"
             f" {m.waited:.1f} s waited for writers"
         )

@@ -73,6 +73,11 @@ class Merged:
     def written(self) -> int:
         return self.inserted + self.updated + self.deleted
 
+    @property
+    def counts(self) -> str:
+        """For people."""
+        return f"{self.inserted:,} inserted, {self.updated:,} changed, {self.deleted:,} deleted"
+
 
 @dataclass(frozen=True)
 class Pace:

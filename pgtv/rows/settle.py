@@ -57,17 +57,17 @@ def settle(
         target, snapshot, with_dependents(snapshot, differing), apply=True, pace=pace,
         on_batch=on_batch, on_end=on_end,
     )  # fmt: skip
+    told = written(ended)
+    _refuse(unknown)
+    return f"{len(results)} TVIEWs compared; {told or 'all equal by then, none written'}"
+
+
+def written(ended: Sequence[Brought]) -> str:
+    """What was written to each TVIEW, in one line; raises QueryError for one that is not right."""
     for one in ended:
         if one.end in (End.UNKNOWN, End.UNSETTLED):
             raise QueryError(f"{one.tview}: {one.reason}", one.hint)
-    _refuse(unknown)
-    written = "; ".join(
-        f"{b.tview}: {b.merged.inserted} inserted, {b.merged.updated} changed,"
-        f" {b.merged.deleted} deleted"
-        for b in ended
-        if b.merged.written
-    )
-    return f"{len(results)} TVIEWs compared; {written or 'all equal by then, none written'}"
+    return "; ".join(f"{b.tview}: {b.merged.counts}" for b in ended if b.merged.written)
 
 
 def _outlast(connection: psycopg.Connection[Any], older: Collection[str], timeout: float) -> None:
