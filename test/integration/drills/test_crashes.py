@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from pgtv.drills.barriers import Point
 from pgtv.drills.crashes import RANDOM, run
 from pgtv.drills.scene import Scene, insert_marker
 
-RECORDED = Path(__file__).parents[2] / "failure-modes" / "crash-points.json"
+ROOT = Path(__file__).parents[3]
+RECORDED = ROOT / "test" / "failure-modes" / "crash-points.json"
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,7 @@ def record() -> dict[str, Any]:
     return read
 
 
+@pytest.mark.both
 @pytest.mark.parametrize("major", [18, 17])
 def test_ten_crashes(record: dict[str, Any], major: int) -> None:
     recorded = [r for r in record["rows"] if r["major"] == major][:10]
@@ -34,6 +38,18 @@ def test_ten_crashes(record: dict[str, Any], major: int) -> None:
         (r["number"], r["point"], r["kill"]) for r in recorded
     ]
     assert all(c.major == major and c.lsn and c.statement for c in done)
+
+
+def test_twenty_are_run_without_being_asked() -> None:
+    """By each run of tools/test, which leaves out much of what is the same on both majors."""
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider",
+         "-m", "not whole", f"{__file__}::test_ten_crashes"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert {"test_ten_crashes[18]", "test_ten_crashes[17]"} == {
+        line.rpartition("::")[2] for line in collected.stdout.splitlines() if "::" in line
+    }, collected.stdout + collected.stderr
 
 
 def test_the_trio_is_seen_and_cured() -> None:
