@@ -173,11 +173,17 @@ def _causes(log: Log, way: Point) -> Iterator[Point]:
     said = " ".join(x.strip() for x in log.said if x.strip())
     library = [x for x in log.libraries if LIBRARY in x]
     if log.in_the_way:
+        why = (
+            f"The catalog of its old release names {log.lacks}, a function that the new server's "
+            "library, of another release, does not have"
+            if log.lacks
+            else "Its library reads a table that the restore has not made yet"
+        )
         yield Point(
             "extension-in-the-way", Severity.WARNING,
-            f"The cause is known: {EXTENSION} cannot be carried over by pg_upgrade. Its library reads "
-            f"a table that the restore has not made yet (database {log.database}). --check does not "
-            "see that. Detach in every database that has it, then upgrade.",
+            f"The cause is known: {EXTENSION} cannot be carried over by pg_upgrade. {why} (database "
+            f"{log.database}). --check does not see that. Detach in every database that has it, then "
+            "upgrade.",
             log.error,
         )  # fmt: skip
     elif log.error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgtv.catalog.dialects import current
+from pgtv.catalog.dialects.base import LIBRARY
 from pgtv.errors import UsageError
 
 OUTPUT = "pg_upgrade_output.d"
@@ -49,6 +50,10 @@ _USER = re.compile(r" --username (?:\"([^\"]*)\"|(\S+)) ")
 _LOGS = re.compile(rf'((?:/[^"\n]*)/{re.escape(OUTPUT)}/[^/"\n]+)/')
 _DATABASE = re.compile(r'connecting to new database "(.*)"')
 _META = re.compile(rf'relation ".*{re.escape(current.DIALECT.meta)}" does not exist')
+# a catalog's function that the new server's library, of another release, does not have
+_FUNCTION = re.compile(
+    rf'could not find function "([^"]+)" in file "(?:[^"]*[/\\])?{LIBRARY}(?:\.\w+)?"'
+)
 _ERROR = re.compile(r"pg_(?:restore|dump): error: (.*)")
 
 
@@ -95,8 +100,19 @@ class Log:
 
     @property
     def in_the_way(self) -> bool:
-        """Whether the restore stopped because the extension reads what is not restored yet."""
+        """Whether the restore stopped because of the extension, which detaching takes away."""
+        return self.reads_too_early or self.lacks is not None
+
+    @property
+    def reads_too_early(self) -> bool:
+        """Whether the new library read a table that was not restored yet."""
         return bool(self.error) and _META.search(self.error[0]) is not None
+
+    @property
+    def lacks(self) -> str | None:
+        """The function of the old release that the new server's library does not have."""
+        found = _FUNCTION.search(self.error[0]) if self.error else None
+        return found[1] if found else None
 
     @property
     def carried_over(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 import refills
-from servers import Database, require_real, shop_server
+from servers import Database, old_database, require_real, shop_server
 
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server, new_server, run_as
@@ -94,6 +95,28 @@ def test_the_extension_in_the_way(mode: str, tmp_path: Path) -> None:
             Database(old, "shop_template").sql("SELECT count(*) FROM public.tv_customer") == "200\n"
         )
         stop(old)
+
+
+def test_an_early_release_in_the_way() -> None:
+    """Its catalog names functions that the current library lacks. Detached as printed, it gets through."""
+    with old_database() as old, cluster(require_real(18)) as new:
+        upgrading(old.server, new, "copy").communicate(timeout=300)
+        found = told(new.data, 1)
+        assert [p["id"] for p in found["points"]] == ["old-untouched", "extension-in-the-way", "then"]
+        why = found["points"][1]
+        assert "names tviewschema_in_wrapper" in why["text"]
+        assert 'could not find function "tviewschema_in_wrapper"' in why["objects"][0]
+        start_as_printed(found, old.server, new.root)
+        program, *detach = shlex.split(
+            next(c for c in found["points"][-1]["cure"] if c.startswith("pgtv upgrade detach"))
+        )
+        done = old.pgtv(*detach, "--receipt", "detach.json")
+        assert (program, done.returncode) == ("pgtv", 0), done.stdout + done.stderr
+        with cluster(require_real(18)) as anew:
+            stop(old.server)
+            process = upgrading(old.server, anew, "copy", *OPTIONS)
+            said, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, said
 
 
 # so many that linking takes longer than seeing that it has begun; after swapping, all is the same

@@ -119,25 +119,43 @@ pg_restore: error: could not execute query: ERROR:  relation "tviews.pg_tview_me
 LINE 1: SELECT 1 FROM tviews.pg_...
 Command was: ALTER TABLE public.tb_order OWNER TO app;
 """
+# of beta.19 on 15, upgraded to 18 with beta.34
+EARLY = """pg_restore: connecting to new database "old"
+pg_restore: creating FUNCTION "public.tviewschema_in("cstring")"
+pg_restore: while PROCESSING TOC:
+pg_restore: from TOC entry 238; 1255 16448 FUNCTION tviewschema_in("cstring") postgres
+pg_restore: error: could not execute query: ERROR:  could not find function "tviewschema_in_wrapper" in\
+ file "/n/lib/pg_tviews.so"
+Command was: CREATE FUNCTION "public"."tviewschema_in"("input" "cstring") RETURNS "public"."tviewschema"
+    LANGUAGE "c" IMMUTABLE PARALLEL SAFE
+    AS '$libdir/pg_tviews', 'tviewschema_in_wrapper';
+"""
 SERVER = """command: "/o/bin/pg_ctl" -w -l "/n/data/pg_upgrade_output.d/x/s" -D "/o/data" -o "-p 5" start >>
 command: "/o/bin/pg_ctl" -w -D "/o/data" -o "" -m fast stop >> "x" 2>&1
 command: "/n/bin/pg_ctl" -w -l "/n/data/pg_upgrade_output.d/x/s" -D "/n/data" -o "-p 5" start >>
 """
 
 
-def died_in_restore(folder: Path) -> Path:
+def died_in_restore(folder: Path, of: str = KNOWN) -> Path:
     lines = [*run("copy")[:13], f"{PREPARES[-1]:<62}", "*failure*"]
-    return logged(folder, lines, server=SERVER, dump_16384=KNOWN)
+    return logged(folder, lines, server=SERVER, dump_16384=of)
 
 
-def test_the_known_failure_is_named_with_the_database_and_the_way_on(tmp_path: Path) -> None:
-    log, told = verdict(died_in_restore(tmp_path))
+@pytest.mark.parametrize(("of", "database", "why"), [
+    (KNOWN, "shop", "reads a table that the restore has not made yet"),
+    (EARLY, "old", "names tviewschema_in_wrapper, a function that the new server's library"),
+], ids=["table", "function"])  # fmt: skip
+def test_a_known_failure_is_named_with_the_database_and_the_way_on(
+    tmp_path: Path, of: str, database: str, why: str
+) -> None:
+    log, told = verdict(died_in_restore(tmp_path, of))
     assert log.last == upgrade_log.Step(PREPARES[-1], "failed")
     known = next(p for p in told.points if p.id == "extension-in-the-way")
-    assert "database shop" in known.text
+    assert f"database {database}" in known.text
+    assert why in known.text
     assert told.commands[-1].startswith("/o/bin/pg_ctl -D /o/data ")
     then = next(p for p in told.points if p.id == "then")
-    assert "pgtv upgrade detach -d shop --snapshot before.json --apply" in then.cure
+    assert f"pgtv upgrade detach -d {database} --snapshot before.json --apply" in then.cure
     assert told.exit is Exit.WARNING
 
 
@@ -201,12 +219,16 @@ def test_where_only_the_new_server_was_not_stopped_the_way_is_on(tmp_path: Path)
     assert not any("/o/" in c for c in told.commands)
 
 
-def test_another_error_of_the_restore_is_quoted_and_not_called_known(tmp_path: Path) -> None:
-    text = KNOWN.replace("tviews.pg_tview_meta", "public.other")
-    folder = logged(tmp_path, [*run("copy")[:13], f"{PREPARES[-1]:<62}", "*failure*"], dump_1=text)
-    _, told = verdict(folder)
+@pytest.mark.parametrize(("of", "known", "other"), [
+    (KNOWN, "tviews.pg_tview_meta", "public.other"),
+    (EARLY, "/n/lib/pg_tviews.so", "/n/lib/my_pg_tviews.so"),
+], ids=["table", "function"])  # fmt: skip
+def test_another_error_of_the_restore_is_quoted_and_not_called_known(
+    tmp_path: Path, of: str, known: str, other: str
+) -> None:
+    _, told = verdict(died_in_restore(tmp_path, of.replace(known, other)))
     point = next(p for p in told.points if p.id == "restore-failed")
-    assert "public.other" in point.objects[0]
+    assert other in point.objects[0]
     assert not any("upgrade detach" in c for p in told.points for c in p.cure)
 
 
