@@ -138,6 +138,7 @@ def run(
 
     chosen = select(drills)
     outcomes: list[Outcome] = []
+    commit = store.commit()  # as it is now: work may go on beside
     clean_up_when_ended()
     try:
         for one in providers(provider, image, dsn, majors):
@@ -150,9 +151,8 @@ def run(
                         _tell(outcomes[-1], verbosity)
     finally:
         if outcomes:  # what was done is told, also when it was interrupted
-            report = store.made_now(
-                outcomes, binaries.RELEASE if dsn is None and not image else None
-            )
+            release = binaries.RELEASE if dsn is None and not image else None
+            report = store.made_now(outcomes, release, commit)
             for file, form in ((json_file, "json"), (junit_file, "junit"), (html_file, "html")):
                 if file:
                     write_output(_render(report, form), file)
@@ -284,6 +284,7 @@ def crash(
     from pgtv.drills import store
     from pgtv.drills.crashes import run as run_crashes
 
+    commit = store.commit()  # as it is now: work may go on beside
     clean_up_when_ended()
     done, wrong = [], 0
     try:
@@ -295,7 +296,7 @@ def crash(
                 click.echo(f"{where}  {one.lsn:12}  {one.outcome}")
     finally:
         if output and done:  # what was done is told, also when it was interrupted
-            write_output(store.dump_crashes(done, seed), output)
+            write_output(store.dump_crashes(done, seed, commit), output)
     click.echo(f"{len(done):,} crashes, {wrong} wrong", err=True)
     return Exit.CRITICAL if wrong else Exit.HEALTHY
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgtv.cluster import binaries
 from pgtv.cluster.place import place
 from pgtv.cluster.provider import Absent
 from pgtv.drills import readers
@@ -64,9 +65,11 @@ def _told(refusal: Refusal) -> Refusal:
 
 
 def _placeless(text: str) -> str:
-    """Without the folders of this run: a report is read elsewhere, and compared with the next."""
+    """Without the folders of this run and machine: a report is read elsewhere, and compared with the
+    next."""
     places = {re.escape(p) for p in (place(), tempfile.gettempdir())}
-    return re.sub(rf"(?:{'|'.join(places)})(?:/pgtv-\w+)+/?", "", text)
+    mine = re.sub(rf"(?:{'|'.join(places)})(?:/pgtv-\w+)+/?", "", text)
+    return mine.replace(f"{binaries.cache()}/", "")
 
 
 def run(stage: Stage, mode: Mode, variant: Variant) -> Outcome:

@@ -43,9 +43,10 @@ class Variant:
     """One way in which a mode comes.
 
     inject: breaks it. recover: cures it by the documented statements, and says which
-    (`Scene.steps`); by default those that doctor prints. warned: findings that doctor must have
-    before anything is lost. own: it breaks more than its database, so it gets a server of its own.
-    lasts: doctor's findings that rightly stay (`check` or `check:object`).
+    (`Scene.steps`); by default those that doctor prints. needs: powers over the server without which it
+    is skipped. wish: the server that it runs on. own: it breaks more than its database, so it gets a
+    server of its own. majors: of PostgreSQL, on which it is tried. skip: why it cannot be tried on a
+    server that was made, or None. lasts: doctor's findings that rightly stay (`check` or `check:object`).
     """
 
     id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
@@ -18,26 +19,46 @@ from pgtv.drills.model import SCHEMA, Outcome, Report, State
 from pgtv.drills.statements import Refusal
 from pgtv.errors import UsageError
 
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
-def made_now(outcomes: Iterable[Outcome], extension: str | None) -> Report:
-    """A report of this pgtv and this moment."""
+
+def made_now(
+    outcomes: Iterable[Outcome], extension: str | None, commit: str | None = None
+) -> Report:
+    """A report of this pgtv and this moment. commit: what `commit` said when the drills began."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return Report(__version__, at, extension, tuple(outcomes), commit())
+    return Report(__version__, at, extension, tuple(outcomes), commit)
 
 
-def commit() -> str | None:
-    """The commit of the checkout that this pgtv runs from; None elsewhere."""
-    folder = Path(__file__).resolve().parents[2]
+# what decides how drills end; that a record lies beside them changed changes nothing
+_SOURCES = ("pgtv", "sql")
+
+
+def commit(folder: Path = _CHECKOUT) -> str | None:
+    """The commit of the checkout that this pgtv runs from; None elsewhere.
+
+    It ends in `-dirty` where the sources are not as that commit has them: nobody finds those again.
+    """
     if not (folder / ".git").exists():
         return None
+    head = _git(folder, "rev-parse", "--short", "HEAD")
+    changed = _git(folder, "status", "--porcelain", "--", *_SOURCES)
+    if not head:
+        return None
+    return head if changed == "" else f"{head}-dirty"
+
+
+def _git(folder: Path, *args: str) -> str | None:
+    """What git prints; None where it is not there, or refuses."""
     try:
         asked = subprocess.run(
-            ["git", "-C", str(folder), "-c", "safe.directory=*", "rev-parse", "--short", "HEAD"],
-            capture_output=True, text=True, check=False,
+            ["git", "-C", str(folder), "-c", "safe.directory=*", *args],
+            # looking writes nothing, not even git's index
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"}, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except OSError:
         return None
-    return asked.stdout.strip() or None
+    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def merged(reports: Iterable[Report]) -> Report:
@@ -100,14 +121,14 @@ def schema() -> dict[str, Any]:
 CRASHES = "pgtv.crashes/1"
 
 
-def dump_crashes(crashes: Iterable[Crash], seed: int) -> str:
-    """Crashes as JSON, one a line: columns are named once."""
+def dump_crashes(crashes: Iterable[Crash], seed: int, commit: str | None) -> str:
+    """Crashes as JSON, one a line: columns are named once. commit: as for `made_now`."""
     rows = list(crashes)
     columns = [f.name for f in dataclasses.fields(Crash)]
     head = {
         "schema": CRASHES,
         "pgtv_version": __version__,
-        "commit": commit(),
+        "commit": commit,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "majors": dict(Counter(str(c.major) for c in rows)),

@@ -13,10 +13,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pgtv.drills import store
+from pgtv.drills import engine, store
 from pgtv.drills.crashes import RANDOM, _choices
 from pgtv.drills.model import State
 from pgtv.drills.registry import select
+from pgtv.drills.statements import Refusal
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "test" / "failure-modes" / "report.json"
@@ -34,7 +35,60 @@ def test_every_drill_passed_somewhere() -> None:
 def test_the_records_tell_nothing_of_the_machine() -> None:
     for file in REPORT.parent.glob("*.json"):
         text = file.read_text()
-        assert not any(p in text for p in ("/tmp/", "/work/", "/dev/shm/")), file
+        assert not any(p in text for p in ("/tmp/", "/work/", "/dev/shm/", "/var/cache/")), file
+
+
+def test_what_is_told_has_no_folder_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PGTV_TEMP", str(tmp_path))
+    said = f'no "x" in file "{tmp_path}/cache/real/16-r/lib/x.so", {tmp_path}/pgtv-1a/log'
+    told = engine._told(Refusal("pg_restore", said, f"load {tmp_path}/cache/x"))
+    assert (told.message, told.statement) == ('no "x" in file "real/16-r/lib/x.so", log', "load x")
+
+
+def git(folder: Path, *args: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "safe.directory=*")
+    return subprocess.run(
+        ["git", "-C", str(folder), *who, *args], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def recorded_commits() -> set[str]:
+    report = store.load(REPORT)
+    crashes = json.loads((REPORT.parent / "crash-points.json").read_text())
+    ran = {o.commit or report.commit for o in report.outcomes if o.state is not State.SKIPPED}
+    return {str(c) for c in (*ran, crashes["commit"])}
+
+
+def test_the_commits_of_the_records_can_be_looked_at() -> None:
+    """Each is in the history that leads to what is checked out, with nothing changed beside it."""
+    if not (ROOT / ".git").exists() or git(ROOT, "rev-parse", "--is-shallow-repository") == "true":
+        pytest.skip("the history is not here")
+    history = git(ROOT, "rev-list", "HEAD").split()
+    unknown = {c for c in recorded_commits() if not any(h.startswith(c) for h in history)}
+    assert not unknown, "record again, on a clean tree"
+
+
+def test_a_commit_is_told_from_what_was_changed_since(tmp_path: Path) -> None:
+    assert store.commit(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert store.commit(tmp_path) is None
+    for folder in ("pgtv", "sql", "test"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a").write_text("1")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "x")
+    head = git(tmp_path, "rev-parse", "--short", "HEAD")
+    (tmp_path / "test" / "a").write_text("2")  # records are written there, one after the other
+    assert store.commit(tmp_path) == head
+    (tmp_path / "pgtv" / "a").write_text("2")
+    assert store.commit(tmp_path) == f"{head}-dirty"
+    git(tmp_path, "checkout", "-q", "pgtv")
+    assert store.commit(tmp_path) == head
+    (tmp_path / "pgtv" / "new").write_text("")
+    assert store.commit(tmp_path) == f"{head}-dirty"
 
 
 def test_the_seed_of_the_crashes_chooses_them_again() -> None:
