@@ -82,8 +82,9 @@ def lock_table(scene: Scene) -> None:
 
 
 def end_holder(scene: Scene) -> None:
-    """From a session that was open already: a new one would find no room either."""
-    statement = f"SELECT pg_terminate_backend({scene.remembered['holder']});"
+    """From a session that was open already: a new one would find no room either, until the holder is
+    gone, for which the statement waits."""
+    statement = f"SELECT pg_terminate_backend({scene.remembered['holder']}, 10000);"
     scene.steps.append(statement)
     scene.remembered["administrator"].execute(statement)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from _pytest.mark import ParameterSet
 from servers import require_real
 
 from pgtv.cluster.provider import Local
+from pgtv.cluster.verbs import Can
 from pgtv.drills.engine import run
 from pgtv.drills.model import State
 from pgtv.drills.registry import all_modes, select
@@ -24,8 +28,8 @@ QUICK = (
     "crash-recovery/unlogged-prepared-crash", "crash-recovery/server-mid-cascade",
     "oom/extension-memory", "upgrade/library-newer",
 )  # fmt: skip
-# pg_upgrade by the same steps as upgrade/major, and a recovery as backup-restore/point-in-time has it
-LONG = ("upgrade/major-16", "upgrade/early-release", "backup-restore/point-in-load")
+# pg_upgrade by the same steps as upgrade/major, with binaries that only --all installs
+LONG = ("upgrade/major-16", "upgrade/early-release")
 ON_17 = (
     "metadata-corruption/row-gone", "metadata-corruption/plan-unreadable", "circular-deps/plan",
     "triggers/partly-disabled", "queue-corruption/prepared-suspended", "concurrent-ddl/drop-waits",
@@ -54,16 +58,7 @@ def passes(stage: Stage, name: str) -> None:
     assert outcome.rows_lost == 0
 
 
-# the first of each mode, and of the others one in four
-FIRST = {f"{m.id}/{m.variants[0].id}" for m in all_modes().values()}
-
-
-def _sample(name: str, *marks: pytest.MarkDecorator) -> ParameterSet:
-    some = () if name in FIRST or name in QUICK else (pytest.mark.sampled(4),)
-    return pytest.param(name, marks=(*marks, *some))
-
-
-@pytest.mark.parametrize("name", [_sample(n) for n in SHARED])
+@pytest.mark.parametrize("name", SHARED)
 def test_on_a_shared_server(stage: Stage, name: str) -> None:
     passes(stage, name)
 
@@ -79,9 +74,27 @@ def _lane(name: str) -> tuple[pytest.MarkDecorator, ...]:
     return (pytest.mark.slow, pytest.mark.whole) if name in LONG else (pytest.mark.slow,)
 
 
-@pytest.mark.parametrize("name", [_sample(n, *_lane(n)) for n in OWN])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=_lane(n)) for n in OWN])
 def test_on_a_server_of_its_own(stage: Stage, name: str) -> None:
     passes(stage, name)
+
+
+def test_each_drill_runs_without_being_asked() -> None:
+    """By each run of tools/test: here, or in a container where a local server cannot do it."""
+    here = Path(__file__)
+    collected = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider",
+         "-m", "not whole", str(here), str(here.parent / "test_containers.py")],
+        cwd=here.parents[3], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    ran: dict[str, set[str]] = {}
+    for file, name in re.findall(r"(\w+)\.py::.*\[([\w-]+/[\w-]+)\]$", collected.stdout, re.M):
+        ran.setdefault(file, set()).add(name)
+    assert set(SHARED + OWN) - ran["test_drills"] == set(LONG)
+    in_containers = {
+        f"{m.id}/{v.id}" for m, v in select() if {Can.NETWORK, Can.MEMORY} & {*v.needs}
+    }
+    assert in_containers <= ran["test_containers"]
 
 
 def test_all_twelve_modes_are_there() -> None:
