@@ -83,7 +83,7 @@ class Container(Verbs):
         """
         try:
             if self.handle is not None:
-                self.handle.get_wrapped_container().start()
+                self._run_again()
             else:
                 self._run()
         except ImportError:
@@ -100,6 +100,14 @@ class Container(Verbs):
         if wait:
             self.wait_ready(START_TIMEOUT)
         return self
+
+    def _run_again(self) -> None:
+        """The small disk is in memory: it is a new one, and without the mode of the first."""
+        if self.small and self.small[1] == "data":
+            raise ClusterError("the data were on the small disk, which went with the stop")
+        self._container().start()
+        if self.small:
+            self._container().exec_run(["chmod", "1777", ROOM], user="root")
 
     def _complaint(self, error: Exception) -> ClusterError:
         said = " ".join(str(error).split())
@@ -254,9 +262,15 @@ class Container(Verbs):
         self.program("sh", "-c", f"kill -9 {int(pid)}")
 
     def configure(self, settings: Mapping[str, str]) -> None:
-        """Settings count from the next reload or start, as ALTER SYSTEM writes them."""
+        """Settings count from the next reload or start, as ALTER SYSTEM writes them.
+
+        Raises ClusterError for one that it was made with: those are arguments of the server, which
+        count for more.
+        """
         from psycopg import sql
 
+        if fixed := sorted(settings.keys() & self.settings.keys()):
+            raise ClusterError(f"the container was made with {', '.join(fixed)}: it keeps that")
         with self.connect() as connection:
             for name, value in settings.items():
                 connection.execute(
@@ -299,12 +313,6 @@ class Container(Verbs):
 
     def mend_network(self) -> None:
         self._peer_network.connect(self._peer)
-
-    def killed_for_memory(self) -> bool:
-        """Whether the kernel's OOM killer ended a process of the container."""
-        container = self._container()
-        container.reload()
-        return bool(container.attrs["State"]["OOMKilled"])
 
     def check_alive(self) -> None:
         """Raises ClusterError with the log when the container has ended."""

@@ -43,6 +43,7 @@ class Existing(Verbs):
         self.cannot[Can.BACKUP] = "a base backup would copy everybody's databases"
         self.place = self.scratch = tempfile.mkdtemp(prefix="pgtv-")
         self._roles: list[str] = []
+        self._databases: set[str] = set()
         self._reaper = of_existing(self.conninfo(), self.env(), Path(self.place))
 
     def conninfo(self, database: str = "postgres", user: str | None = None) -> str:
@@ -89,6 +90,15 @@ class Existing(Verbs):
             # of another's making, if it is there
             self._reaper.note("database", name, there=False)
             raise
+        self._databases.add(name)
+
+    def drop_database(self, name: str) -> None:
+        """Raises ClusterError for one that was not made here: it is somebody's."""
+        if name not in self._databases:
+            raise ClusterError(f"database {name} was not made here: {_OTHERS}")
+        super().drop_database(name)
+        self._databases.remove(name)
+        self._reaper.note("database", name, there=False)
 
     def makes_role(self, name: str) -> None:
         self._roles.append(name)

@@ -30,6 +30,8 @@ class Can(StrEnum):
     KILL = "kill the server"
     KILL_BACKEND = "kill one of its processes"
     STANDBY = "make a standby of it"
+    PROMOTE = "promote it"
+    REPLAY = "hold up its replay"
     BACKUP = "take a base backup"
     SUBSCRIBE = "subscribe one of its databases to another"
     ROOM = "give it a small disk and fill it"
@@ -95,6 +97,11 @@ class Verbs(ABC):
         """The error of a verb that this server does not have."""
         return ClusterError(f"cannot {power}: {self.cannot.get(power, 'not on this server')}")
 
+    def _have(self, power: Can) -> None:
+        """Raises ClusterError for a power that this server does not give."""
+        if power in self.cannot:
+            raise self.refuse(power)
+
     # verbs that only some have
 
     def start(self, wait: bool = True) -> Any:
@@ -128,7 +135,7 @@ class Verbs(ABC):
         raise self.refuse(Can.BACKUP)
 
     def promote(self) -> None:
-        raise self.refuse(Can.STANDBY)
+        raise self.refuse(Can.PROMOTE)
 
     def room_folder(self, name: str) -> str:
         """A folder on the small disk, which the server owns."""
@@ -245,6 +252,7 @@ class Verbs(ABC):
 
     def pause_replay(self) -> None:
         """A standby stops replaying; it goes on receiving."""
+        self._have(Can.REPLAY)
         with self.connect() as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
             until(
@@ -256,6 +264,7 @@ class Verbs(ABC):
             )
 
     def resume_replay(self) -> None:
+        self._have(Can.REPLAY)
         with self.connect() as connection:
             connection.execute("SELECT pg_wal_replay_resume()")
 

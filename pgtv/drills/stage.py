@@ -133,7 +133,8 @@ class Stage:
 
         assert self._shared is not None
         for name in databases:
-            with contextlib.suppress(psycopg.Error):
+            # an existing server refuses to drop what was there before
+            with contextlib.suppress(psycopg.Error, ClusterError):
                 self._end_prepared(name)
                 self._shared.drop_database(name)
 
