@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgtv import __version__
 from pgtv import plan as plans
 from pgtv.errors import NotPossible, PgtvError, QueryError, UsageError
 from pgtv.journal import Batches, Journal
+from pgtv.person import account
 from pgtv.plan import Done, Plan, Receipt, Step
 from pgtv.rows.written import RefreshedTview
 
@@ -64,7 +66,9 @@ def apply(
     receipt of each TVIEW as it ends.
     Raises QueryError for the failing statement (the receipt has it too).
     """
-    receipt = Receipt(plan, _now(), connection.info.user, "pgtv")
+    receipt = Receipt(
+        plan, _now(), connection.info.user, "pgtv", started_from=account(), pgtv_version=__version__
+    )
     plans.write(receipt, receipt_path)
     journal = Journal(receipt_path)
     try:

@@ -148,7 +148,10 @@ class Done:
 class Receipt:
     """What was applied, kept as a file next to whoever applied it; grows statement by statement.
 
-    rows: what merges did to each TVIEW, with keys and old values, as a receipt of refresh has it.
+    by: the login; started_from: `user@host`, the account that ran pgtv and the machine that it ran on.
+    pgtv_version: of the pgtv that applied it, where the plan has that of the one that made it. Receipts
+    of early versions lack both. rows: what merges did to each TVIEW, with keys and old values, as a
+    receipt of refresh has it.
     """
 
     plan: Plan
@@ -160,6 +163,8 @@ class Receipt:
     outcome: str = "running"  # complete | failed | interrupted
     remaining: tuple[str, ...] = ()  # ids of findings that were still there afterwards
     rows: list[RefreshedTview] = dataclasses.field(default_factory=list)
+    started_from: str | None = None
+    pgtv_version: str | None = None
     schema: str = RECEIPT_SCHEMA
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgtv.catalog.model import Snapshot, Tview
+    from pgtv.reports.refresh import Earlier
     from pgtv.rows.bring import Brought
     from pgtv.rows.merge import Pace
-    from pgtv.rows.written import RefreshedTview
 
 
 @click.command()
@@ -98,7 +98,7 @@ def refresh(
     from pgtv.cli.refresh_receipt import of_earlier_run
     from pgtv.graph.edges import edges
     from pgtv.graph.select import select
-    from pgtv.reports.refresh import carried, finished
+    from pgtv.reports.refresh import Earlier, carried, finished
     from pgtv.rows.bring import with_dependents
     from pgtv.rows.follow import followers
 
@@ -109,7 +109,7 @@ def refresh(
     refuse_with_rebuild(strategy, "report", "resume", "jobs", "fmt", "keep")
     target = comparing(target)
     with acting_if(apply_, target) as acting:
-        snapshot = _look(target, apply_=apply_)
+        snapshot, by = _look(target, apply_=apply_)
         keys = _rows(report, snapshot)
         chosen = with_dependents(snapshot, select(snapshot, tviews, exclude))
         left_out = {t.label for t in select(snapshot, exclude, ())} if exclude else set()
@@ -121,11 +121,12 @@ def refresh(
             click.echo("there is no TVIEW to refresh", err=True)
         if strategy == "rebuild":
             return _rebuild(target, snapshot, chosen, acting, receipt)
-        earlier = of_earlier_run(receipt, snapshot) if resume and receipt else []
-        chosen = _unfinished(snapshot, chosen, finished(earlier))
+        earlier = of_earlier_run(receipt, snapshot) if resume and receipt else Earlier()
+        chosen = _unfinished(snapshot, chosen, finished(earlier.tviews))
+        left = carried(earlier.tviews, {t.label for t in chosen})
         return _merge(
             target, snapshot, chosen, keys, apply_=apply_, pace=replace(pace, kept=keep), jobs=jobs,
-            fmt=fmt, receipt=receipt, earlier=carried(earlier, {t.label for t in chosen}),
+            fmt=fmt, receipt=receipt, by=by, earlier=replace(earlier, tviews=left),
         )  # fmt: skip
 
 
@@ -139,22 +140,24 @@ def rows_of_report(
 
     target = comparing(target)
     with acting_if(apply_, target):
-        snapshot = _look(target, apply_=apply_)
+        snapshot, by = _look(target, apply_=apply_)
         keys = _rows(report, snapshot) or {}
         chosen = followers(edges(snapshot), snapshot, keys)
-        return _merge(target, snapshot, chosen, keys, apply_=apply_, pace=pace, receipt=receipt)
+        return _merge(
+            target, snapshot, chosen, keys, by=by, apply_=apply_, pace=pace, receipt=receipt
+        )
 
 
-def _look(target: Target, *, apply_: bool) -> Snapshot:
-    """What there is. Raises NotPossible where it is not to be written to."""
+def _look(target: Target, *, apply_: bool) -> tuple[Snapshot, str]:
+    """What there is, and the login. Raises NotPossible where it is not to be written to."""
     from pgtv.catalog.collect import collect
     from pgtv.repairs.tested import may_write
 
     with connected(target) as connection:
-        snapshot = collect(connection)
+        snapshot, by = collect(connection), connection.info.user
     if apply_:
         may_write(snapshot.extension)
-    return snapshot
+    return snapshot, by
 
 
 def _merge(
@@ -163,16 +166,17 @@ def _merge(
     chosen: list[Tview],
     keys: dict[int, tuple[tuple[str | None, ...], ...]] | None,
     *,
+    by: str,
     apply_: bool,
     pace: Pace,
     jobs: int = 1,
     fmt: str = "text",
     receipt: Path | None = None,
-    earlier: Sequence[RefreshedTview] = (),
+    earlier: Earlier | None = None,
 ) -> int:
     """Bring them, telling and recording each as it ends."""
     from pgtv.cli.refresh_receipt import Record
-    from pgtv.reports.refresh import line
+    from pgtv.reports.refresh import Earlier, line
     from pgtv.rows.bring import bring, exit_code
 
     if not apply_:
@@ -189,7 +193,7 @@ def _merge(
             if one.hint:
                 click.echo(f"hint: {one.hint}", err=True)
 
-    with Record(snapshot, apply_, receipt, earlier) as record:
+    with Record(snapshot, apply_, receipt, by, earlier or Earlier()) as record:
         ended = bring(
             target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs, named=keys,
             on_batch=record.batch, on_end=tell,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -18,23 +17,23 @@ if TYPE_CHECKING:
     from pgtv.reports.documents import RefreshDocument
     from pgtv.rows.bring import Brought
     from pgtv.rows.transaction import Done
-    from pgtv.rows.written import RefreshedTview
 
 
 class Record:
-    """What a run has done so far. file: where it is kept; None only tells it. earlier: entries of the
-    run that this one goes on from. To be left when the run ended, however it did."""
+    """What a run has done so far. file: where it is kept; None only tells it. by: the login. earlier: what
+    this run goes on from. To be left when the run ended, however it did."""
 
     def __init__(
         self,
         snapshot: Snapshot,
         applied: bool,
         file: Path | None,
-        earlier: Sequence[RefreshedTview] = (),
+        by: str,
+        earlier: report.Earlier,
     ) -> None:
         self._snapshot, self._applied, self._file, self._earlier = snapshot, applied, file, earlier
         self._ended: list[Brought] = []
-        self._outcome = "running"
+        self._run = report.begun(by)
         self._journal: journal.Journal | None = None
 
     def __enter__(self) -> Record:
@@ -64,9 +63,7 @@ class Record:
             self._journal.ended(one.tview)
 
     def document(self) -> RefreshDocument:
-        return report.document(
-            self._snapshot, self._applied, self._ended, self._earlier, self._outcome
-        )
+        return report.document(self._snapshot, self._applied, self._run, self._ended, self._earlier)
 
     def __exit__(
         self,
@@ -74,9 +71,10 @@ class Record:
         error: BaseException | None,
         __: TracebackType | None,
     ) -> None:
-        self._outcome = "complete" if error is None else "failed"
+        self._run["outcome"] = "complete" if error is None else "failed"
         if isinstance(error, KeyboardInterrupt):
-            self._outcome = "interrupted"
+            self._run["outcome"] = "interrupted"
+        self._run["finished_at"] = report.now()
         try:
             self._save()
         except UsageError:
@@ -91,10 +89,10 @@ class Record:
             save(json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n", self._file)
 
 
-def of_earlier_run(receipt: Path, snapshot: Snapshot) -> list[RefreshedTview]:
-    """Entries of the run that wrote this receipt, killed or not. Raises UsageError."""
+def of_earlier_run(receipt: Path, snapshot: Snapshot) -> report.Earlier:
+    """What the run that wrote this receipt did, killed or not. Raises UsageError."""
     if not receipt.exists():
-        return []
+        return report.Earlier()
     try:
         raw = json.loads(receipt.read_text(encoding="utf-8"))
         if raw.get("schema") != report.SCHEMA or not raw["applied"]:
@@ -104,8 +102,9 @@ def of_earlier_run(receipt: Path, snapshot: Snapshot) -> list[RefreshedTview]:
         found = [*raw["tviews"], *journal.left(receipt)]
         report.carried(found, {t["tview"] for t in found})  # raises where it is damaged
         report.finished(found)
+        runs = [report.run_of(r) for r in (*raw.get("earlier", ()), raw)]
     except OSError as e:
         raise UsageError(f"cannot read {receipt}: {e.strerror or e}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UsageError(f"{receipt} is a damaged receipt", "name another file") from None
-    return found
+    return report.Earlier(found, [r for r in runs if r])

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from pgtv import __version__
 from pgtv.errors import Exit
+from pgtv.person import account
 from pgtv.repairs.twophase import Left, Transaction
 
 ENDED = {"commit": "committed", "rollback": "rolled back"}
@@ -80,6 +81,7 @@ class Receipt:
     finished_at: str | None = None
     outcome: str = "planned"  # planned | running | complete | failed | interrupted
     pgtv_version: str = __version__
+    started_from: str = field(default_factory=account)  # user@host that ran pgtv
     schema: str = SCHEMA
 
 

@@ -21,8 +21,8 @@ class TriggerCount(TypedDict):
 
 class StatusLine(TypedDict):
     """One TVIEW. Estimates are the planner's, null where there is none. differing: rows at the last
-    recorded comparison. waits: sessions that wait for a lock on it or on what it reads. findings: ids,
-    as doctor has them."""
+    recorded comparison, 0 where a merge brought them since. waits: sessions that wait for a lock on it or
+    on what it reads. findings: ids, as doctor has them."""
 
     name: str
     entity: str
@@ -104,11 +104,25 @@ class TriggersDocument(TypedDict):
     findings: list[str]
 
 
-class RefreshDocument(TypedDict):
+class RefreshRun(TypedDict):
+    """A run of pgtv refresh. by: the login; started_from: `user@host`, the account that ran pgtv and the
+    machine that it ran on. finished_at: null while it runs, and for ever where it was killed."""
+
+    by: str
+    started_from: str
+    started_at: str
+    finished_at: str | None
+    pgtv_version: str
+    outcome: Annotated[str, "running", "complete", "failed", "interrupted"]
+
+
+class RefreshDocument(RefreshRun):
     """Output and receipt of pgtv refresh. It holds values of rows.
 
     outcome: running in the receipt of a run that was killed; what its last TVIEW lacks here is in the
-    lines of the file beside it, named as the receipt with .batches.
+    lines of the file beside it, named as the receipt with .batches. earlier: the runs that this one went
+    on from (--resume), first to last; `tviews` has what they did too. Receipts of early versions lack
+    it, and who ran it and when.
     """
 
     schema: str
@@ -116,8 +130,8 @@ class RefreshDocument(TypedDict):
     database_oid: int
     system_identifier: str | None
     applied: bool
-    outcome: Annotated[str, "running", "complete", "failed", "interrupted"]
     tviews: list[RefreshedTview]
+    earlier: list[RefreshRun]
 
 
 class PreflightPoint(TypedDict):

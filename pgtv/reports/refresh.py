@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
 
+from pgtv import __version__
 from pgtv.catalog.model import Snapshot
-from pgtv.reports.documents import RefreshDocument
+from pgtv.person import account
+from pgtv.reports.documents import RefreshDocument, RefreshRun
 from pgtv.rows.bring import Brought, End
 from pgtv.rows.written import RefreshedTview
 from pgtv.shown import printable
@@ -35,23 +40,54 @@ def line(b: Brought, rows: float = -1.0) -> str:
     return text + (f"\n           {printable(b.reason)}" if b.reason else "")
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What a run goes on from: who ran before it, and the entries of those."""
+
+    tviews: Sequence[RefreshedTview] = ()
+    runs: Sequence[RefreshRun] = ()
+
+
+def begun(by: str) -> RefreshRun:
+    """A run that begins now. by: the login."""
+    return {
+        "by": by, "started_from": account(), "started_at": now(), "finished_at": None,
+        "pgtv_version": __version__, "outcome": "running",
+    }  # fmt: skip
+
+
+def run_of(document: Mapping[str, Any]) -> RefreshRun | None:
+    """The run that wrote a receipt; None for one of early versions. Raises TypeError for a damaged one."""
+    if "started_at" not in document:
+        return None
+    told = [document.get(name) for name in RefreshRun.__annotations__]
+    if not all(value is None or isinstance(value, str) for value in told):
+        raise TypeError
+    return cast(RefreshRun, dict(zip(RefreshRun.__annotations__, told, strict=True)))
+
+
 def document(
     snapshot: Snapshot,
     applied: bool,
+    run: RefreshRun,
     ended: Sequence[Brought],
-    earlier: Iterable[RefreshedTview] = (),
-    outcome: str = "complete",
+    earlier: Earlier = Earlier(),
 ) -> RefreshDocument:
-    """The receipt. earlier: entries of the run that is resumed."""
+    """The receipt."""
     return {
         "schema": SCHEMA,
         "database": snapshot.server.database,
         "database_oid": snapshot.server.database_oid,
         "system_identifier": snapshot.server.system_identifier,
         "applied": applied,
-        "outcome": outcome,
-        "tviews": [*earlier, *(entry(b) for b in ended)],
+        **run,
+        "tviews": [*earlier.tviews, *(entry(b) for b in ended)],
+        "earlier": list(earlier.runs),
     }
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def entry(b: Brought) -> RefreshedTview:
