@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The repair of a drifted TVIEW of a million rows beside hostile writers, with a control run.
 
-usage: benchmarks/hostile.py [--rows N] [--seeds N] [--first SEED] [--majors 18,17] [--no-barrier] [-o FILE]
+usage: benchmarks/hostile.py [--rows N] [--seeds N] [--first SEED] [--majors 18,17] [--no-barrier]
 
-Each seed is a round with pgtv and one without, on the real extension. Prints a line a round and a
-table at the end: rows left wrong, SQLSTATEs of writers with their rates in both, lock waits of readers
-and exclusive locks that pgtv asked for. Exits 1 when contents differ, a reader waited, or a writer saw
-an SQLSTATE that no control run had.
+Each seed is a round with pgtv and one without, on the real extension. Prints a line a round, one of
+JSON and a table at the end: rows left wrong, SQLSTATEs of writers with their rates in both, lock waits
+of readers and exclusive locks that pgtv asked for. Exits 1 when contents differ, a reader waited, or a
+writer saw an SQLSTATE that no control run had.
 
 With --no-barrier the merge waits for nobody and does not compare what it wrote; then it exits 1 when no
 row was left wrong, as the writers would prove nothing.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -40,7 +39,6 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--majors", default="18,17")
     parser.add_argument("--no-barrier", action="store_true")
-    parser.add_argument("-o", "--output", type=Path)
     given = parser.parse_args()
     found: dict[str, list[tuple[Round, Round]]] = {}
     for major in map(int, given.majors.split(",")):
@@ -52,8 +50,7 @@ def main() -> int:
             folder, given.rows, given.first, given.seeds, barrier=not given.no_barrier
         )
     document = summary(found, given.rows) | {"barrier": not given.no_barrier}
-    if given.output:
-        given.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(document))
     code = show(document)
     if given.no_barrier:
         return 0 if any(b["pgtv"]["rows_left_wrong"] for b in document["majors"].values()) else 1
@@ -88,12 +85,8 @@ def rounds(
 
 def summary(found: dict[str, list[tuple[Round, Round]]], rows: int) -> dict[str, Any]:
     """What a reader of the figures needs, and nothing of the machine."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {
         "benchmark": "hostile",
-        "commit": commit,
         "rows": rows,
         "majors": {
             major: {"control": total([c for c, _ in pairs]), "pgtv": total([p for _, p in pairs])}
