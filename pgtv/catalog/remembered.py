@@ -15,6 +15,7 @@ from pgtv import kept
 from pgtv.catalog import model
 from pgtv.catalog.asking import Answer, Asking, Row
 
+MERGE = "merge"  # the mode of a record that is no verification: see pgtv.rows.state
 NEEDS = ("USAGE on schema pgtv and SELECT on its tables",)
 _PLACE = {"system_identifier": "text", "database_oid": "oid"}
 _VERIFICATION = {
@@ -34,21 +35,34 @@ _TRIGGER = {
 def verifications(
     run: Asking, state: Answer, server: model.Server
 ) -> tuple[model.Verification, ...]:
-    """The newest of each table."""
-    rows = _rows(run, "verifications", state, "verification", _VERIFICATION | _PLACE)
+    """The newest of each table, and whether what it found was brought since."""
+    wanted = _VERIFICATION | {"mode": "text"} | _PLACE
+    rows = _rows(run, "verifications", state, "verification", wanted)
     newest: dict[str, tuple[float, Row]] = {}
+    brought: dict[int, tuple[float, str]] = {}
     try:
         for row in _here(run, "verifications", rows, server):
             at = moment(row["verified_at"])
-            if row["table_name"] not in newest or at > newest[row["table_name"]][0]:
+            if row["mode"] == MERGE:
+                one = (at, row["verified_at"])
+                brought[row["table_oid"]] = max(brought.get(row["table_oid"], one), one)
+            elif row["table_name"] not in newest or at > newest[row["table_name"]][0]:
                 newest[row["table_name"]] = (at, row)
         return tuple(
-            model.Verification(**_only(row, _VERIFICATION), age_seconds=state.row()["now"] - at)
+            model.Verification(
+                **_only(row, _VERIFICATION), age_seconds=state.row()["now"] - at,
+                brought_at=_since(brought.get(row["table_oid"]), at),
+            )
             for at, row in (newest[name] for name in sorted(newest))
-        )
+        )  # fmt: skip
     except (TypeError, ValueError) as e:  # no constraints keep the records from being anything
         run.gap("verifications", f"pgtv.verification cannot be read: {e}")
         return ()
+
+
+def _since(merge: tuple[float, str] | None, verified: float) -> str | None:
+    """The merge's moment, where it began with the verification's own comparison or a later one."""
+    return merge[1] if merge is not None and merge[0] >= verified else None
 
 
 def leases(run: Asking, state: Answer, server: model.Server) -> tuple[model.Lease, ...]:

@@ -2,7 +2,7 @@
 
 Meaning:
     When this TVIEW was compared with its definition the last time, some rows were missing, extra or
-    changed. Nobody has verified it since.
+    changed. Nobody has verified it since, and no merge of pgtv made them right.
 
 Impact:
     Whoever reads this TVIEW, or one that embeds it, may be served wrong rows. Rows heal by
@@ -10,7 +10,8 @@ Impact:
 
 Diagnosis:
     The newest row of pgtv.verification for this table, of this server and database. Which rows, and
-    where they differ, tells pgtv verify.
+    where they differ, tells pgtv verify. A row of the mode merge is no verification: it says that
+    every row was compared at that moment or later, and that those that differed were brought.
 
 Mitigation:
     Verify again; find what let rows slip (missing or disabled triggers, a restore, direct writes)
@@ -24,15 +25,15 @@ from collections.abc import Iterator
 from pgtv.checks.contents import remedy
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Severity
-from pgtv.rows.recorded import latest, may_differ
+from pgtv.rows.recorded import drifted, latest, may_differ
 
 
 def run(context: Context) -> Iterator[Finding]:
-    verified = latest(context.snapshot)
+    verified, wrong = latest(context.snapshot), drifted(context.snapshot)
     for tview in context.snapshot.tviews:
-        last = verified.get(tview.table_oid)
-        if last is None or not last.differing or may_differ(tview):
+        if tview.table_oid not in wrong or may_differ(tview):
             continue
+        last = verified[tview.table_oid]
         affects = context.affected(tview.table_oid)
         yield context.finding(
             tview.label,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pgtv.reports.refresh import Earlier
     from pgtv.rows.bring import Brought
     from pgtv.rows.merge import Pace
+    from pgtv.rows.named import Named
 
 
 @click.command()
@@ -110,12 +111,12 @@ def refresh(
     target = comparing(target)
     with acting_if(apply_, target) as acting:
         snapshot, by = _look(target, apply_=apply_)
-        keys = _rows(report, snapshot)
+        named = _rows(report, snapshot)
         chosen = with_dependents(snapshot, select(snapshot, tviews, exclude))
         left_out = {t.label for t in select(snapshot, exclude, ())} if exclude else set()
         chosen = [t for t in chosen if t.label not in left_out]
-        if keys is not None:
-            led_to = followers(edges(snapshot), snapshot, keys)
+        if named is not None:
+            led_to = followers(edges(snapshot), snapshot, named.keys)
             chosen = [t for t in chosen if t in led_to]
         if not chosen:
             click.echo("there is no TVIEW to refresh", err=True)
@@ -125,7 +126,7 @@ def refresh(
         chosen = _unfinished(snapshot, chosen, finished(earlier.tviews))
         left = carried(earlier.tviews, {t.label for t in chosen})
         return _merge(
-            target, snapshot, chosen, keys, apply_=apply_, pace=replace(pace, kept=keep), jobs=jobs,
+            target, snapshot, chosen, named, apply_=apply_, pace=replace(pace, kept=keep), jobs=jobs,
             fmt=fmt, receipt=receipt, by=by, earlier=replace(earlier, tviews=left),
         )  # fmt: skip
 
@@ -137,14 +138,16 @@ def rows_of_report(
     from pgtv.applying import acting_if
     from pgtv.graph.edges import edges
     from pgtv.rows.follow import followers
+    from pgtv.rows.named import load
 
     target = comparing(target)
     with acting_if(apply_, target):
         snapshot, by = _look(target, apply_=apply_)
-        keys = _rows(report, snapshot) or {}
-        chosen = followers(edges(snapshot), snapshot, keys)
+        named = load(report, snapshot)
+        _tell(named)
+        chosen = followers(edges(snapshot), snapshot, named.keys)
         return _merge(
-            target, snapshot, chosen, keys, by=by, apply_=apply_, pace=pace, receipt=receipt
+            target, snapshot, chosen, named, by=by, apply_=apply_, pace=pace, receipt=receipt
         )
 
 
@@ -164,7 +167,7 @@ def _merge(
     target: Target,
     snapshot: Snapshot,
     chosen: list[Tview],
-    keys: dict[int, tuple[tuple[str | None, ...], ...]] | None,
+    named: Named | None,
     *,
     by: str,
     apply_: bool,
@@ -195,7 +198,8 @@ def _merge(
 
     with Record(snapshot, apply_, receipt, by, earlier or Earlier()) as record:
         ended = bring(
-            target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs, named=keys,
+            target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs,
+            named=named.keys if named else None, named_whole=named.whole if named else None,
             on_batch=record.batch, on_end=tell,
         )  # fmt: skip
     if fmt == "json":
@@ -205,20 +209,22 @@ def _merge(
     return exit_code(ended) if snapshot.extension.installed else Exit.UNKNOWN
 
 
-def _rows(
-    report: Path | None, snapshot: Snapshot
-) -> dict[int, tuple[tuple[str | None, ...], ...]] | None:
-    """The rows that a report names, by table; tells what it leaves out."""
+def _rows(report: Path | None, snapshot: Snapshot) -> Named | None:
+    """The rows that a report names; tells what it leaves out."""
     if report is None:
         return None
     from pgtv.rows.named import load
 
     found = load(report, snapshot)
+    _tell(found)
+    return found
+
+
+def _tell(found: Named) -> None:
     for label, here, all_ in found.short:
         click.echo(f"{label}: the report names {here:,} of {all_:,} rows that differed", err=True)
     if not found.keys:
         click.echo("the report names no row that differs", err=True)
-    return found.keys
 
 
 def _estimate(snapshot: Snapshot, tview: Tview) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgtv.catalog.model import Gap, Relation, Snapshot, Tview
+from pgtv.catalog.model import Gap, Relation, Snapshot, Tview, Verification
 from pgtv.checks.declare import Context, Shared
 from pgtv.checks.examine import Examination, State
 from pgtv.checks.expected import expected_triggers, matches
@@ -161,13 +161,19 @@ def _line(
         bytes=_bytes(table),
         verified_at=verified.verified_at if verified else None,
         verified_age=verified.age_seconds if verified else None,
-        differing=verified.differing if verified else None,
+        differing=_still_differing(verified),
         triggers=triggers[0],
         expected=triggers[1],
         disabled=triggers[2],
         waits=len(pids),
         flags=tuple(_flags(tview, table)),
     )
+
+
+def _still_differing(verified: Verification | None) -> int | None:
+    if verified is None:
+        return None
+    return 0 if verified.brought_at is not None else verified.differing
 
 
 def _bytes(table: Relation | None) -> int | None:

@@ -25,7 +25,9 @@ from pgtv.rows.follow import follow, lead, read_now
 from pgtv.rows.merge import Merged, Pace, merge
 from pgtv.rows.merge_sql import Key
 from pgtv.rows.moving import of_tview
+from pgtv.rows.recorded import drifted
 from pgtv.rows.since import worth_by_key
+from pgtv.rows.state import Compared, now, record_brought
 from pgtv.rows.subject import Subject, subjects
 from pgtv.rows.throttle import Throttle
 from pgtv.rows.transaction import Done
@@ -81,6 +83,7 @@ def bring(
     pace: Pace | None = None,
     jobs: int = 1,
     named: Mapping[int, Sequence[Key]] | None = None,
+    named_whole: Mapping[int, Compared] | None = None,
     on_batch: Callable[[str, Done], None] | None = None,
     on_end: Callable[[Brought], None] | None = None,
     final: bool = True,
@@ -88,10 +91,12 @@ def bring(
     """Bring `tviews`, given in dependency order. Raises ConnectError, and NotPossible on a standby.
 
     named: by OID of a TVIEW's table, the identities that somebody found to differ; only those rows
-    are looked at then, and those that follow from them (see pgtv.rows.follow). A TVIEW that cannot be
-    brought does not keep the others from it: its reason is in the result, which has the order of
-    `tviews`. final: a TVIEW that is equal is unknown all the same where a prepared transaction may
-    still put old rows back; else that is left to the caller.
+    are looked at then, and those that follow from them (see pgtv.rows.follow); named_whole: by OID, when
+    these were all that differed. A TVIEW that cannot be brought does not keep the others from it: its
+    reason is in the result, which has the order of `tviews`. Of one on record as differing it is
+    recorded that its rows were brought, where every row was compared. final: a TVIEW that is equal is
+    unknown all the same where a prepared transaction may still put old rows back; else that is left to
+    the caller.
     """
     if apply and snapshot.server.in_recovery:
         raise NotPossible("this server is a standby", "rows are brought up to date on the primary")
@@ -105,8 +110,8 @@ def bring(
         owners = [s.owner for s in known.values() if s.owner]
         who = evaluate.login(aside, owners, target.role)
         run = _Run(
-            target, snapshot, edges(snapshot), known, who, aside, apply, pace or Pace(), named, on_batch,
-            on_end, final,
+            target, snapshot, edges(snapshot), known, who, aside, apply, pace or Pace(), named,
+            named_whole or {}, on_batch, on_end, final, drifted(snapshot) if apply else frozenset(),
         )  # fmt: skip
         if apply:
             tables = [t.table_oid for t in tviews]
@@ -137,9 +142,12 @@ class _Run:
     apply: bool
     pace: Pace
     named: Mapping[int, Sequence[Key]] | None
+    named_whole: Mapping[int, Compared]
     on_batch: Callable[[str, Done], None] | None
     on_end: Callable[[Brought], None] | None
     final: bool
+    drifted: frozenset[int]  # tables on record as differing
+    compared: dict[int, Compared] = field(default_factory=dict)  # of those, when every row was
     keys: dict[int, frozenset[Key] | None] = field(default_factory=dict)  # by table, see _keys
     older: set[str] = field(default_factory=set)  # who wrote these tables when the run began
     written: set[int] = field(default_factory=set)
@@ -239,6 +247,8 @@ def _one(run: _Run, tview: Tview, connections: Sequence[psycopg.Connection[Any]]
     except KeyboardInterrupt as e:
         stop, one = e, _interrupted(run, tview)
     one = replace(one, seconds=round(time.monotonic() - started, 3))
+    if one.end in (End.EQUAL, End.MERGED):
+        _record(run, tview, one)  # before it is told: a run that goes on leaves out what ended
     with run.turn:
         if one.merged.written:
             run.written.add(tview.table_oid)
@@ -247,6 +257,14 @@ def _one(run: _Run, tview: Tview, connections: Sequence[psycopg.Connection[Any]]
     if stop:
         raise stop from None
     return one
+
+
+def _record(run: _Run, tview: Tview, one: Brought) -> None:
+    """Where it is on record as differing, and every row was compared, write down that it is no more."""
+    at = run.compared.get(tview.table_oid)
+    why = record_brought(run.target, tview, at, one.seconds) if at else None
+    if why:
+        run.pace.say(f"{tview.label}: that its rows were brought is not on record: {why}")
 
 
 def _interrupted(run: _Run, tview: Tview) -> Brought:
@@ -290,6 +308,10 @@ def _bring(
     timeout, pause = run.pace.barrier_timeout, run.pace.stop.pause
     gids = outlast(run.aside, older, timeout, pause) if older else ()
     keys = _keys(run, tview, connections[0])
+    if tview.table_oid in run.drifted:
+        at = now(run.aside) if keys is None else run.named_whole.get(tview.table_oid)
+        if at is not None:
+            run.compared[tview.table_oid] = at
     listed = _listed(keys, subject, writer.look)
     if not listed.any:
         equal = Brought(label, End.EQUAL)

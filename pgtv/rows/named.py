@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgtv.catalog.model import Snapshot
@@ -12,6 +12,7 @@ from pgtv.errors import UsageError
 from pgtv.rows.document import SCHEMA, result_from
 from pgtv.rows.merge_sql import Key
 from pgtv.rows.result import Result
+from pgtv.rows.state import Compared, recordable
 
 HINT = "make one: pgtv verify --format json --limit 100000 -o report.json"
 
@@ -19,10 +20,11 @@ HINT = "make one: pgtv verify --format json --limit 100000 -o report.json"
 @dataclass(frozen=True)
 class Named:
     """keys: by OID of a TVIEW's table. short: (TVIEW, rows named, rows that differed) where the
-    report names only some."""
+    report names only some. whole: where it names all that differed, when that was."""
 
     keys: dict[int, tuple[Key, ...]]
     short: tuple[tuple[str, int, int], ...] = ()
+    whole: Mapping[int, Compared] = field(default_factory=dict)
 
 
 def load(path: Path, snapshot: Snapshot) -> Named:
@@ -51,6 +53,7 @@ def named(results: Sequence[Result], snapshot: Snapshot) -> Named:
     """The rows of results, for the TVIEWs as they are now. Raises UsageError where they are others."""
     keys: dict[int, tuple[Key, ...]] = {}
     short = []
+    whole = {}
     for result in results:
         if not result.differences:
             continue
@@ -63,4 +66,6 @@ def named(results: Sequence[Result], snapshot: Snapshot) -> Named:
         keys[tview.table_oid] = tuple(d.key for d in result.differences)
         if result.differing > len(result.differences):
             short.append((result.tview, len(result.differences), result.differing))
-    return Named(keys, tuple(short))
+        elif recordable(result) and result.verified_at:
+            whole[tview.table_oid] = Compared(result.verified_at, result.lsn)
+    return Named(keys, tuple(short), whole)

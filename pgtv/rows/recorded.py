@@ -21,6 +21,13 @@ def latest(snapshot: Snapshot) -> dict[int, Verification]:
     return found
 
 
+def drifted(snapshot: Snapshot) -> frozenset[int]:
+    """Tables, by OID, on record as differing: nothing says that those rows were brought since."""
+    return frozenset(
+        oid for oid, v in latest(snapshot).items() if v.differing and v.brought_at is None
+    )
+
+
 def may_differ(tview: Tview) -> bool:
     """Whether its contents may rightly differ from its definition between refreshes."""
     return tview.time_dependent or (bool(tview.uncascaded) and tview.uncascaded_policy == "warn")

@@ -7,6 +7,7 @@ left who computed rows of it before (an earlier run may have brought it and died
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.model import Snapshot, Tview
@@ -16,8 +17,10 @@ from pgtv.journal import Batches
 from pgtv.rows.barrier import older_writers, outlast
 from pgtv.rows.bring import Brought, End, bring, with_dependents
 from pgtv.rows.merge import Pace
+from pgtv.rows.recorded import drifted
 from pgtv.rows.result import Result, State
 from pgtv.rows.run import Plan, verify_all
+from pgtv.rows.state import record
 from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ def settle(
         if older:
             _outlast(connection, older, pace.barrier_timeout)
             results = verify_all(Plan(snapshot, target, tviews))
+    _record(target, snapshot, results, pace)
     differing = [t for t, r in zip(tviews, results, strict=True) if r.state is State.DIFFERS]
     unknown = [r for r in results if r.state is State.UNKNOWN]
     if not differing:
@@ -60,6 +64,15 @@ def settle(
     told = written(ended)
     _refuse(unknown)
     return f"{len(results)} TVIEWs compared; {told or 'all equal by then, none written'}"
+
+
+def _record(target: Target, snapshot: Snapshot, results: Sequence[Result], pace: Pace) -> None:
+    """Write down what was equal, of TVIEWs that are on record as differing."""
+    wrong = drifted(snapshot)
+    equal = [r for r in results if r.state is State.EQUAL and r.table_oid in wrong]
+    if equal and (why := record(replace(target, role=None), equal)):
+        names = ", ".join(r.tview for r in equal)
+        pace.say(f"{names}: that rows are equal is not on record: {why}")
 
 
 def written(ended: Sequence[Brought]) -> str:

@@ -6,10 +6,12 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from pgtv import kept, shipped
+from pgtv.catalog.model import Tview
+from pgtv.catalog.remembered import MERGE
 from pgtv.errors import NotPossible, PgtvError
 from pgtv.rows.baseline import Baseline, from_document
 from pgtv.rows.result import Result, State
@@ -230,6 +232,45 @@ def record(target: Target, results: Sequence[Result]) -> str | None:
         with connect(target) as connection:  # its transaction says that it writes
             return _write(connection, worth)
     except NotPossible as e:
+        return e.message
+    except psycopg.Error as e:
+        return str(e.diag.message_primary or e).strip()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The moment of a comparison of every row: all rows that differed in it are known."""
+
+    at: str
+    lsn: str | None
+
+
+def now(connection: psycopg.Connection[Any]) -> Compared:
+    """The moment before a comparison that is about to begin, on a primary. Raises psycopg.Error."""
+    row = connection.execute(
+        "SELECT pg_catalog.clock_timestamp()::text, pg_catalog.pg_current_wal_insert_lsn()::text"
+    ).fetchone()
+    assert row is not None
+    return Compared(*row)
+
+
+def record_brought(target: Target, tview: Tview, compared: Compared, seconds: float) -> str | None:
+    """Write down that the rows which differed at that moment are right: a record of the mode `merge`.
+
+    It settles a verification of that moment, or an earlier one, that found rows to differ, and nothing
+    else: it is none itself, no snapshot showed all rows equal, and so nothing is ever built on it.
+    Gives why not, or None when it was.
+    """
+    import psycopg
+
+    one = Result(
+        tview.label, tview.entity, State.EQUAL, MERGE, tview.identity, tview.table_oid,
+        lsn=compared.lsn, verified_at=compared.at, seconds=seconds,
+    )  # fmt: skip
+    try:
+        with connect(replace(target, role=None)) as connection:
+            return _write(connection, [one])
+    except PgtvError as e:
         return e.message
     except psycopg.Error as e:
         return str(e.diag.message_primary or e).strip()

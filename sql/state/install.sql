@@ -23,7 +23,7 @@ CREATE TABLE pgtv.verification (
     table_oid oid NOT NULL,
     verified_at timestamptz NOT NULL,       -- the moment of the snapshot that was compared
     lsn pg_catalog.pg_lsn,
-    mode text NOT NULL,                     -- exact | fast | since
+    mode text NOT NULL,                     -- exact | fast | since; merge: rows that differed then were brought
     rows bigint,
     differing bigint NOT NULL,
     duration_ms double precision NOT NULL,

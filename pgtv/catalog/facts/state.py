@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verification:
-    """The last verification of a TVIEW that the schema `pgtv` or a state file recorded."""
+    """The last verification of a TVIEW that the schema `pgtv` or a state file recorded.
+
+    brought_at: since when the rows that differed then are right, as a merge recorded.
+    """
 
     table_name: str
     verified_at: str
@@ -15,6 +18,7 @@ class Verification:
     differing: int
     rows: int | None = None
     table_oid: int | None = None
+    brought_at: str | None = None
 
 
 @dataclass(frozen=True)

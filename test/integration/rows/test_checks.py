@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pgtv.checks.examine import examine
 from pgtv.checks.registry import select
 from pgtv.errors import ClusterError
 from pgtv.finding import Finding, Severity
+from pgtv.rows.settle import settle
 
 WRONG = """SET session_replication_role = replica;
     UPDATE tv_customer SET data = data || '{"name": "zz"}' WHERE pk_customer IN (3, 5);"""
@@ -65,6 +67,105 @@ def test_recorded_drift(shop: Database) -> None:
     assert paste(shop, cure) == OWNER
     assert shop.pgtv("verify").returncode == 0
     assert contents(shop) == {}
+
+
+def drifted(shop: Database) -> None:
+    """Two TVIEWs on record as differing, with a schema pgtv."""
+    shop.pgtv("init", "--apply")
+    assert shop.pgtv("verify").returncode == 0
+    shop.sql(WRONG)
+    assert shop.pgtv("verify").returncode == 2
+    assert len(contents(shop)["drift-recorded"]) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("repair",), ("repair", "rows", "--verify"), ("refresh",), ("refresh", "--jobs", "2")],
+    ids=" ".join,
+)
+def test_a_merge_settles_what_is_on_record(shop: Database, command: tuple[str, ...]) -> None:
+    drifted(shop)
+    done = shop.pgtv(*command, "--apply")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(shop) == {}
+    assert shop.pgtv("doctor", "--only", "contents").returncode == 0
+    again = shop.pgtv("repair", "--apply")
+    assert (again.returncode, again.stdout) == (0, ""), "nothing is left to do"
+    (status,) = [
+        t for t in json.loads(shop.pgtv("status", "--format", "json").stdout)["tviews"]
+        if t["name"] == "public.tv_customer"
+    ]  # fmt: skip
+    assert status["differing"] == 0 and status["verified_at"]
+    assert shop.pgtv("verify").returncode == 0
+
+
+def test_the_rows_of_a_report_settle_it_where_it_names_all(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop = shop18
+    report, part = str(tmp_path / "report.json"), str(tmp_path / "part.json")
+    shop.pgtv("init", "--apply")
+    shop.sql(WRONG)
+    assert shop.pgtv("verify", "--format", "json", "--limit", "1", "-o", part).returncode == 2
+    assert shop.pgtv("repair", "rows", "--report", part, "--apply").returncode == 0
+    assert {f.object for f in contents(shop)["drift-recorded"]} == {
+        "public.tv_customer", '"Sales Dept".tv_order',
+    }, "each had rows that the report does not name"  # fmt: skip
+    shop.sql(WRONG)
+    assert shop.pgtv("verify", "--format", "json", "--limit", "999", "-o", report).returncode == 2
+    shop.sql(WRONG.replace("(3, 5)", "(7)"))
+    assert shop.pgtv("verify", "tv_customer").returncode == 2
+    assert shop.pgtv("repair", "rows", "--report", report, "--apply").returncode == 0
+    (left,) = contents(shop)["drift-recorded"]
+    assert left.object == "public.tv_customer", (
+        "it was verified after the report, and row 7 is wrong"
+    )
+    assert shop.pgtv("refresh", "tv_customer", "--apply").returncode == 0
+    assert contents(shop) == {}
+
+
+def test_a_merge_is_no_verification(shop18: Database) -> None:
+    """Neither for a timer that begins with the oldest, nor for what --since last builds on."""
+    shop = shop18
+    drifted(shop)
+    shop.sql("""UPDATE pgtv.verification SET verified_at = verified_at - interval '30 hours'
+        WHERE table_name = 'public.tv_customer'""")
+    done = shop.pgtv("repair", "--apply")
+    assert "left alone: verification-old:public.tv_customer" in done.stderr
+    assert [f.object for f in contents(shop)["verification-old"]] == ["public.tv_customer"]
+    first = shop.pgtv("verify", "--oldest-first", "--budget", "1ms", "--format", "json")
+    results = json.loads(first.stdout)["tviews"]
+    assert [(r["tview"], r["state"]) for r in results if r["state"] != "skipped"] == [
+        ("public.tv_customer", "equal")
+    ]
+    merges = "SELECT count(*) FROM pgtv.verification WHERE mode = 'merge'"
+    assert shop.sql(merges).strip() == "2"
+    assert shop.sql(f"{merges} AND (baseline IS NOT NULL OR differing <> 0)").strip() == "0"
+    assert shop.pgtv("refresh", "--apply").returncode == 0
+    assert shop.sql(merges).strip() == "2", "nothing to settle, nothing is written"
+
+
+def test_what_compares_before_it_brings_settles_what_was_equal(shop18: Database) -> None:
+    shop = shop18
+    drifted(shop)
+    shop.sql("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+    snapshot = shop.snapshot()
+    settle(shop.target(), snapshot, snapshot.tviews, print)
+    assert contents(shop) == {}
+
+
+def test_a_merge_that_may_not_record_says_so(shop18: Database) -> None:
+    shop, name = shop18, f"recorder_{shop18.name}"
+    drifted(shop)
+    shop.sql(f"CREATE ROLE {name} LOGIN IN ROLE pg_monitor, pg_read_all_data, shop_owner")
+    done = shop.pgtv("refresh", "--apply", user=name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    why = "this role may not INSERT into pgtv.verification"
+    assert f"public.tv_customer: that its rows were brought is not on record: {why}" in done.stderr
+    assert len(contents(shop)["drift-recorded"]) == 2
+    assert shop.pgtv("refresh", "--apply").returncode == 0
+    assert contents(shop) == {}, "equal by now, and that is on record"
+    shop.sql(f"DROP ROLE {name}")
 
 
 def test_the_command_where_a_foreign_key_points_at_a_tview(shop18: Database) -> None:
