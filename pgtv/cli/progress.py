@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import click
@@ -85,6 +85,38 @@ class Progress:
     def close(self) -> None:
         if self.terminal:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+
+class Proving(Progress):
+    """Instead of these lines one after each TVIEW, on a terminal too: how much is proven so far."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        tviews: list[Tview],
+        verbosity: int,
+        wanted: Wanted | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        critical: Collection[int],
+    ) -> None:
+        """critical: their OIDs. Nothing is told where `verbosity` is below 0."""
+        super().__init__(snapshot, tviews, verbosity, wanted, clock)
+        from pgtv.rows.proving import Tally
+
+        self.lines, self.quiet, self.critical = False, verbosity < 0, critical
+        known = [e for t in tviews if (e := _estimate(snapshot, t)) is not None]
+        total = float(sum(known)) if len(known) == len(tviews) else None
+        self.tally = Tally(self._say, len(tviews), total, self.started)
+
+    def finished(self, result: Result) -> None:
+        super().finished(result)
+        self.tally.add(result, critical=result.table_oid in self.critical)
+
+    def _say(self, line: str) -> None:
+        self.close()
+        if not self.quiet:
+            click.echo(line, err=True)
 
 
 def _estimate(snapshot: Snapshot, tview: Tview) -> int | None:

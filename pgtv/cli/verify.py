@@ -20,7 +20,7 @@ from pgtv.cli.options import (
     write_output,
 )
 from pgtv.cli.paths import FILE
-from pgtv.cli.progress import Progress
+from pgtv.cli.progress import Progress, Proving
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 @connection_options
 @click.argument("tviews", metavar="[TVIEW]...", nargs=-1)
 @click.option("--exclude", multiple=True, metavar="TVIEW", help="Leave these out; may be repeated.")
+@click.option(
+    "--critical", multiple=True, metavar="TVIEW",
+    help="Compare these first, with what they read, and tell after each TVIEW how much is proven so"
+    " far; may be repeated, or several with commas.",
+)  # fmt: skip
 @click.option(
     "--key", metavar="KEY",
     help="Only this row of one TVIEW, and what it reads upstream: the key's value, a JSON array for "
@@ -81,6 +86,7 @@ def verify(
     target: Target,
     tviews: tuple[str, ...],
     exclude: tuple[str, ...],
+    critical: tuple[str, ...],
     key: str | None,
     since: str | None,
     fast: bool,
@@ -113,17 +119,23 @@ def verify(
 
     chosen = select(snapshot, tviews, exclude)
     if key is not None:
-        others = (since, fast, sample, budget, oldest_first, resume)
+        others = (since, fast, sample, budget, oldest_first, resume, critical)
         return _one_row(target, snapshot, tviews, chosen, key, fmt, output, any(others))
     if since and (fast or sample or resume):
         raise UsageError(
             "--since last compares exactly, and is over soon",
             "leave --fast, --sample, --resume out",
         )
+    if critical and (sample or oldest_first):
+        raise UsageError(
+            "--critical proves every row, in an order of its own",
+            "leave --sample and --oldest-first out",
+        )
     wanted = _wanted(fast, sample, seed, limit)
+    chosen, first = _critical_first(snapshot, chosen, critical)
     results, not_recorded = _run(
         target, snapshot, chosen, wanted, parsed, oldest_first, jobs, resume, verbosity, no_record,
-        since is not None,
+        since is not None, first,
     )  # fmt: skip
     write_output(_render(snapshot, results, not_recorded, fmt, output, verbosity), output)
     from pgtv.rows.result import exit_code
@@ -147,15 +159,23 @@ def _run(
     verbosity: int,
     no_record: bool,
     since: bool,
+    critical: frozenset[int] | None,
 ) -> tuple[list[Result], str | None]:
-    """Verify, showing progress and keeping what is finished; results, and why they are not recorded."""
+    """Verify, showing progress and keeping what is finished; results, and why they are not recorded.
+
+    critical: those whose TVIEWs come first; None where how much is proven is not to be told.
+    """
     from pgtv.rows import resume as runs
     from pgtv.rows import state
     from pgtv.rows.run import Plan, oldest_first, verify_all
 
     tviews = oldest_first(snapshot, chosen) if oldest else chosen
     finished = runs.load(resume, snapshot, wanted.mode) if resume else []
-    progress = Progress(snapshot, tviews, verbosity, wanted)
+    progress = (
+        Progress(snapshot, tviews, verbosity, wanted)
+        if critical is None
+        else Proving(snapshot, tviews, verbosity, wanted, critical=critical)
+    )
     kept: list[Result] = []
 
     def on_result(result: Result) -> None:
@@ -181,6 +201,19 @@ def _run(
     if resume and all(r.reason is None for r in results):
         resume.unlink(missing_ok=True)  # complete: the next run begins anew
     return results, reason
+
+
+def _critical_first(
+    snapshot: Snapshot, chosen: list[Tview], critical: tuple[str, ...]
+) -> tuple[list[Tview], frozenset[int] | None]:
+    """`chosen` with those that count in front; their OIDs, None where none was named."""
+    if not critical:
+        return chosen, None
+    from pgtv.rows.proving import check_names, split
+
+    check_names(critical)
+    first, others = split(snapshot, critical, chosen)
+    return first + others, frozenset(t.table_oid for t in first)
 
 
 def _one_row(

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pgtv.catalog.model import Tview
 from pgtv.errors import PgtvError, UsageError
 from pgtv.lifecycle.restore import prove as restore_prove
-from pgtv.lifecycle.restore.certificate import Cure
+from pgtv.lifecycle.restore.certificate import Cure, Proof
 from pgtv.lifecycle.restore.stage import Run
 from pgtv.lifecycle.unfilled import filling
 from pgtv.lifecycle.upgrade import same
 from pgtv.lifecycle.upgrade.rehearsal_server import look, pgtv
+from pgtv.rows.proving import Tally, split
 from pgtv.rows.result import Result, State
 from pgtv.session import translate
 
@@ -28,8 +29,8 @@ def prove(run: Run) -> None:
     _step(run, "bringing registrations back", _registrations)
     _step(run, "filling UNLOGGED TVIEWs", _refill)
     run.serving = run.elapsed
-    first, others = restore_prove.split(run.snapshot, run.wish.critical)
-    tally = restore_prove.Tally(
+    first, others = split(run.snapshot, run.wish.critical)
+    tally = Tally(
         run.say, len(run.snapshot.tviews), restore_prove.total_rows(run.snapshot), run.started
     )
     for name, tviews, critical in (("verify critical", first, True), ("verify", others, False)):
@@ -121,7 +122,7 @@ def _refill(run: Run) -> None:
 
 
 def _contents(
-    run: Run, *, tally: restore_prove.Tally, name: str, tviews: Sequence[Tview], critical: bool
+    run: Run, *, tally: Tally, name: str, tviews: Sequence[Tview], critical: bool
 ) -> None:
     """Compare them; those that differ are written again and compared once more."""
     snapshot = run.snapshot
@@ -131,9 +132,12 @@ def _contents(
     def hear(result: Result) -> None:
         if result.state is State.DIFFERS and result.table_oid not in differed:
             return  # told once it was tried to cure it
-        run.seen.proofs.append(
-            tally.add(result, critical=critical, differed=differed.get(result.table_oid, 0))
-        )
+        at = tally.add(result, critical=critical)
+        proof = Proof(
+            result.tview, str(result.state), result.rows, round(result.seconds, 3), round(at, 3),
+            critical, differed.get(result.table_oid, 0), result.reason,
+        )  # fmt: skip
+        run.seen.proofs.append(proof)
 
     with run.phase(name) as said:
         results = restore_prove.contents(run.target, snapshot, tviews, hear)

@@ -1,54 +1,18 @@
-"""Proves a restored database: contents, critical TVIEWs first; writes; doctor; the source's snapshot."""
+"""Proves a restored database: contents, writes, doctor, the source's snapshot."""
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from pgtv.catalog.model import Snapshot, Tview
-from pgtv.errors import UsageError
 from pgtv.finding import Finding
-from pgtv.graph.select import select
-from pgtv.lifecycle.restore.certificate import Proof
 from pgtv.lifecycle.restore.certificate_points import SERVER_GROUPS
-from pgtv.rows.result import Result, State
+from pgtv.rows.result import Result
 from pgtv.rows.run import Plan, verify_all
 from pgtv.session import Target, connect
 
 COMPARING = "4h"  # statement_timeout while rows are compared, as `pgtv verify` has it
-
-
-@dataclass
-class Tally:
-    """How much is proven so far, told in a line after each TVIEW.
-
-    total: rows of all TVIEWs, as the server estimates them. since: when the restore began.
-    """
-
-    say: Callable[[str], None]
-    count: int
-    total: float
-    since: float
-    done: int = 0
-    rows: int = 0
-    proofs: list[Proof] | None = None
-
-    def add(self, result: Result, *, critical: bool, differed: int) -> Proof:
-        self.done += 1
-        self.rows += result.rows or 0
-        at = time.monotonic() - self.since
-        word = "proven" if result.state is State.EQUAL else str(result.state).upper()
-        share = 100 * self.rows / max(self.total, self.rows, 1)
-        self.say(
-            f"{at:8.1f} s  {word}  {result.tview}{' (critical)' if critical else ''}: {self.done} of"
-            f" {self.count} TVIEWs, {self.rows:,} rows ({share:.0f} %)"
-        )
-        return Proof(
-            result.tview, str(result.state), result.rows, round(result.seconds, 3), round(at, 3),
-            critical, differed, result.reason,
-        )  # fmt: skip
 
 
 def total_rows(snapshot: Snapshot) -> float:
@@ -69,32 +33,6 @@ def emptied(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
         and r.reltuples > 0
         and here.get(r.qualified) == 0
     )
-
-
-def split(snapshot: Snapshot, critical: Sequence[str]) -> tuple[list[Tview], list[Tview]]:
-    """The TVIEWs that count first, with what they read, and the others; both in dependency order.
-
-    Raises UsageError for a name that is none, once the database is there to tell.
-    """
-    everything = select(snapshot)
-    if not critical:
-        return [], everything
-    first = {t.table_oid for t in select(snapshot, [f"+{name}" for name in critical])}
-    return (
-        [t for t in everything if t.table_oid in first],
-        [t for t in everything if t.table_oid not in first],
-    )
-
-
-def check_names(names: Iterable[str]) -> None:
-    """Raises UsageError for what is no plain selector, before anything is restored."""
-    from pgtv.graph.select import parse
-
-    for one in parse(names):
-        if (one.up, one.down) != (0, 0):
-            raise UsageError(
-                f"--critical takes names, not {one.text!r}", "what they read is proven with them"
-            )
 
 
 def contents(

@@ -16,12 +16,12 @@ from pgtv.lifecycle.restore import base as restore_base
 from pgtv.lifecycle.restore import beside as restore_beside
 from pgtv.lifecycle.restore import cure as restore_cure
 from pgtv.lifecycle.restore import dump as restore_dump
-from pgtv.lifecycle.restore import prove as restore_prove
 from pgtv.lifecycle.restore import server as restore_server
 from pgtv.lifecycle.restore.backup import digest, look_at
 from pgtv.lifecycle.restore.certificate import Certificate, Phase
 from pgtv.lifecycle.restore.certificate_issue import issue
 from pgtv.lifecycle.restore.stage import Run, Say, Wish
+from pgtv.rows import proving
 
 
 def rehearse(wish: Wish, say: Say) -> Certificate:
@@ -31,13 +31,13 @@ def rehearse(wish: Wish, say: Say) -> Certificate:
     """
     began = datetime.now(UTC)
     started = time.monotonic()
-    restore_prove.check_names(wish.critical)
+    proving.check_names(wish.critical)
     before_path = wish.before or restore_beside.beside(wish.path)
     before = codec.load(before_path) if before_path else None
     if before and (gap := before.gap("tviews")):
         raise UsageError(f"{before_path} does not hold the TVIEWs: {gap.reason}")
     if before:
-        restore_prove.split(before, wish.critical)  # a wrong name is said now, not in an hour
+        proving.split(before, wish.critical)  # a wrong name is said now, not in an hour
         restore_beside.check(wish.path, before)
     backup = look_at(wish.path, _pg_restore(wish))
     if backup.is_dump and (wish.archive or wish.until):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from pgtv.catalog.model import Extension, Relation, Server, Snapshot, TableStats, Tview
-from pgtv.cli.progress import Progress
+from pgtv.cli.progress import Progress, Proving
 from pgtv.rows.compare import Wanted
+from pgtv.rows.result import State
 from pgtv.rows.run import Moment
 
 
@@ -22,7 +25,12 @@ class Clock:
 
 
 def progress(
-    estimates: list[float], *, live: int = 0, verbosity: int = 1, wanted: Wanted | None = None
+    estimates: list[float],
+    *,
+    live: int = 0,
+    verbosity: int = 1,
+    wanted: Wanted | None = None,
+    kind: Callable[..., Progress] = Progress,
 ) -> tuple[Progress, Clock]:
     names = [f"tv_{i}" for i in range(len(estimates))]
     snapshot = Snapshot(
@@ -38,12 +46,17 @@ def progress(
         for i, n in enumerate(names)
     ]
     clock = Clock()
-    return Progress(snapshot, tviews, verbosity, wanted, clock), clock
+    return kind(snapshot, tviews, verbosity, wanted, clock), clock
 
 
 def end(shown: Progress, number: int, rows: int | None, *, resumed: bool = False) -> None:
     result = SimpleNamespace(
-        tview=f"public.tv_{number}", state="equal", rows=rows, seconds=2.0, resumed=resumed
+        tview=f"public.tv_{number}",
+        state=State.EQUAL,
+        rows=rows,
+        seconds=2.0,
+        resumed=resumed,
+        table_oid=number,
     )
     shown.finished(cast(Any, result))
 
@@ -129,3 +142,19 @@ def test_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         "1/2 public.tv_0 · 200 rows/s · about 13 s left",
         "",
     ]
+
+
+@pytest.mark.parametrize(
+    ("estimates", "told"), [([400, 600], " (40 %)\n"), ([400, -1], "400 rows\n")]
+)
+def test_a_share_of_what_is_proven_is_told_where_every_estimate_is_known(
+    estimates: list[float], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown, _ = progress(estimates, kind=partial(Proving, critical={0}))
+    end(shown, 0, 400)
+    said = capsys.readouterr().err
+    assert "  proven  public.tv_0 (critical): 1 of 2 TVIEWs, 400 rows" in said
+    assert said.endswith(told)
+    shown, _ = progress(estimates, verbosity=-1, kind=partial(Proving, critical={0}))
+    end(shown, 0, 400)
+    assert capsys.readouterr().err == "", "asked to be quiet"
