@@ -5,7 +5,8 @@ in no transaction block. Before each statement the name is looked up again: it h
 transaction that was shown. (Between that look and the statement nothing can be locked; a coordinator
 that ends it and prepares another one under the same name within that millisecond is not seen.)
 A receipt is saved before the first statement and after each step; where the schema pgtv is there, so
-is a dead letter.
+is a dead letter. That rows are owed is noted before the first statement too, and taken back once they
+are right: see pgtv.repairs.touched.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pgtv.catalog.dialects.base import ident
 from pgtv.errors import NotPossible, PgtvError
 from pgtv.repairs import dead_letters
 from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt, dumps, now
+from pgtv.repairs.touched import Touched
 from pgtv.session import Target
 
 if TYPE_CHECKING:
@@ -96,12 +98,16 @@ def _in_database(
                 lambda d: show(f"-- {d.severity or 'NOTICE'}: {d.message_primary}")
             )
             no_record = _ready(connection)
+            labels = {label for e in endings for label in e.transaction.tviews}
+            touched = Touched(connection, target, labels)
+            touched.note()
+            receipt.owed += touched.owed
+            save()
             for ending in endings:
                 if snapshot and ending.action == "rollback":
                     _keep_keys(connection, snapshot, ending)
                 _end(connection, target, ending, no_record, save, show)
-            if any(e.outcome in (Outcome.DONE, Outcome.GONE) for e in endings):
-                _bring(connection, target, endings, receipt, save, show, pace)
+            _bring(touched, endings, receipt, save, show, pace)
     except psycopg.Error as e:
         lost = translate(e)
         _failed([x for x in endings if x.outcome is Outcome.UNDER_WAY], _perhaps(lost))
@@ -264,8 +270,7 @@ def _role(connection: psycopg.Connection[Any], owner: str) -> str | None:
 
 
 def _bring(
-    connection: psycopg.Connection[Any],
-    target: Target,
+    touched: Touched,
     endings: list[Ending],
     receipt: Receipt,
     save: Callable[[], None],
@@ -273,16 +278,18 @@ def _bring(
     pace: Pace | None,
 ) -> None:
     """Compare the TVIEWs that were touched, dependents included, and write what differs."""
-    from pgtv.repairs.touched import bring_touched
-
     over = [e for e in endings if e.outcome in (Outcome.DONE, Outcome.GONE)]
-    touched = sorted({label for e in over for label in e.transaction.tviews})
-    if not touched:
-        return
+    labels = sorted({label for e in over for label in e.transaction.tviews})
 
     def keep(row: Brought) -> None:
         receipt.rows.append(row)
         save()
 
-    show(f"-- verify and repair the rows of {', '.join(touched)}")
-    bring_touched(connection, target, touched, keep, pace)
+    if labels:
+        touched.note()  # where what is ended was itself in the way of it
+        show(f"-- verify and repair the rows of {', '.join(labels)}")
+        touched.bring(labels, keep, pace)
+    touched.settle()
+    here = endings[0].transaction.database
+    receipt.owed = [*(o for o in receipt.owed if o.database != here), *touched.owed]
+    save()

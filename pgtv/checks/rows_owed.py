@@ -1,20 +1,22 @@
-"""A repair ended what kept rows from a TVIEW, and did not get as far as bringing them.
+"""A run of pgtv ended what kept rows from a TVIEW, and did not get as far as bringing them.
 
 Meaning:
     pgtv repair notes on the backing view that rows are owed before it enables a trigger or registers
-    a TVIEW, and takes the note away once they are right. The note is still there: the run was
-    stopped, killed or told to cure triggers alone, or its rows could not be brought.
+    a TVIEW, and takes the note away once they are right; pgtv 2pc does the same around COMMIT PREPARED
+    and ROLLBACK PREPARED. The note is still there: the run was stopped, killed or told to cure
+    triggers alone, or its rows could not be brought.
 
 Impact:
-    New writes arrive. What was written while nothing told the TVIEW of it is still missing, in it and in
-    what embeds it, and nothing else in any catalog says so.
+    New writes arrive. What was written while nothing told the TVIEW of it, and what a crash took from an
+    UNLOGGED one before its transaction was committed, is still missing, in it and in what embeds it, and
+    nothing else in any catalog says so.
 
 Diagnosis:
     The comment of the backing view has the line "pgtv: rows are owed".
 
 Mitigation:
     pgtv repair brings the rows beside readers and writers and takes the note away. While another
-    pgtv is repairing, wait for it.
+    pgtv is repairing, or ending prepared transactions, wait for it.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ def run(context: Context) -> Iterator[Finding]:
         affects, rows = context.affected(tview.table_oid), bring(context, [tview])
         yield context.finding(
             tview.label,
-            f"A repair cured what kept rows from {tview.label}, and ended before it brought those that "
-            "were missed.",
+            f"A run of pgtv ended what kept rows from {tview.label}, and did not get as far as bringing "
+            "those that were missed.",
             affects=affects,
             evidence=[{"backing view": view.qualified, "comment": NOTE}],
             remedy=Remedy(
@@ -55,7 +57,7 @@ def run(context: Context) -> Iterator[Finding]:
 
 CHECK = Check(
     id="rows-owed",
-    title="Rows are owed by a repair that did not end",
+    title="Rows are owed by a run of pgtv that did not end",
     group="contents",
     severity=Severity.CRITICAL,
     effect=Effect.ROWS_WRONG,

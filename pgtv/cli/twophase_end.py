@@ -191,7 +191,9 @@ def _end(
     keys: bool = False,
 ) -> int:
     from pgtv.repairs.ending import plan
+    from pgtv.repairs.touched import noted
     from pgtv.repairs.twophase import named
+    from pgtv.reports.ending import still_owed
 
     survey = survey_of(target, None)
     there = [g for g in gids if named(survey.transactions, g)] if apply_ else gids
@@ -204,6 +206,9 @@ def _end(
         code = _run(target, survey, receipt, apply_, receipt_path, fmt, pace, keys=keys)
     for gid in absent:  # no error: its coordinator may have been faster than the person
         click.echo(": ".join(_missing(survey, gid)), err=True)
+    if absent and not chosen:  # or a run that died had ended it
+        for line in still_owed(noted(survey.looked.values())):
+            click.echo(line, err=True)
     return code if code or not absent else Exit.WARNING
 
 
@@ -252,11 +257,15 @@ def _print(receipt: Receipt, fmt: str) -> None:
 
 
 def _hints(receipt: Receipt) -> None:
+    from pgtv.reports.ending import still_owed
+
     said = [e.hint for e in receipt.endings if e.hint] + [r.hint for r in receipt.rows if r.hint]
     for hint in dict.fromkeys(said):
         click.echo(f"hint: {hint}", err=True)
     for why in dict.fromkeys(e.no_dead_letter for e in receipt.endings if e.no_dead_letter):
         click.echo(f"the receipt is the only record: {why}", err=True)
+    for line in still_owed(receipt.owed):
+        click.echo(line, err=True)
 
 
 def _only_known(survey: Survey, receipt: Receipt) -> None:

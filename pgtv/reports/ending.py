@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pgtv.pasted import connect_line
-from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt
+from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Owed, Receipt
 from pgtv.reports.twophase import what, who
 from pgtv.shown import one_line, plural, printable
 
@@ -60,3 +60,18 @@ def _row_text(row: Brought) -> str:
             f" {row.updated} changed, {row.deleted} deleted"
         )
     return text + (f": {row.reason}" if row.reason else "")
+
+
+def still_owed(owed: Iterable[Owed]) -> Iterator[str]:
+    """A line for each database in which rows are owed."""
+    left = list(owed)
+    for database in dict.fromkeys(o.database for o in left):
+        mine = [o for o in left if o.database == database]
+        names = ", ".join(o.tview for o in mine)
+        text = f"rows are owed in {database}: {names}; this brings them there: pgtv repair --apply"
+        for one in mine:
+            if not one.noted:
+                text += f"; nothing there says so for {one.tview}: {one.why}"
+            elif one.why:
+                text += f"; the note of {one.tview} stays: {one.why}"
+        yield one_line(text)

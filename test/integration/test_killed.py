@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from contents import differing
+from killing import backend_dies, killed_at, pgtv_dies, server_dies
 from servers import TEMPLATE, Database, require_real, shop_server, until
 
 from pgtv.catalog.collect import collect
-from pgtv.cli import main as command_line
 from pgtv.session import connect
 
 # a registration lost, a trigger dropped, triggers disabled, rows missed: every phase of a plan
@@ -29,22 +25,7 @@ ALTER TABLE public.tb_category DISABLE TRIGGER USER;
 UPDATE public.tb_customer SET name = 'missed ' || clock_timestamp() WHERE pk_customer = 1;
 UPDATE public.tb_category SET name = 'missed ' || clock_timestamp() WHERE pk_category = 2;
 """
-REPAIRED = ("metadata", "triggers", "contents")
-
-
-def pgtv_dies(_: psycopg.Connection[Any], __: Database) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def backend_dies(connection: psycopg.Connection[Any], database: Database) -> None:
-    with database.connect() as other:
-        other.execute("SELECT pg_terminate_backend(%s, 10000)", (connection.info.backend_pid,))
-
-
-def server_dies(_: psycopg.Connection[Any], database: Database) -> None:
-    process = database.server.process
-    assert process
-    os.killpg(process.pid, signal.SIGKILL)
+REPAIR = ("repair", "metadata", "triggers", "rows")
 
 
 @contextlib.contextmanager
@@ -80,57 +61,6 @@ def writing(shop: Database) -> Iterator[None]:
     assert done, "every write was refused"
 
 
-def killed_at(
-    database: Database, number: int, kill: Callable[[psycopg.Connection[Any], Database], None],
-    folder: Path,
-) -> bool:  # fmt: skip
-    """Whether a run got as far as its `number`th statement of a session that may write."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            signal.alarm(120)
-            code = _run(database, number, kill, folder)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, 77, -signal.SIGKILL), f"killed at {number}: the run ended with {code}"
-    return code != 0
-
-
-def _run(
-    database: Database, number: int, kill: Callable[[psycopg.Connection[Any], Database], None],
-    folder: Path,
-) -> int:  # fmt: skip
-    """In a process of its own: repair, and kill before the statement with this number."""
-    plain = psycopg.Connection.execute
-    seen, reached = 0, False
-
-    def counted(self: psycopg.Connection[Any], *args: Any, **kw: Any) -> Any:
-        nonlocal seen, reached
-        if self.info.dbname == database.name and _writes(self):
-            seen += 1
-            if seen == number:
-                reached = True
-                kill(self, database)
-        return plain(self, *args, **kw)
-
-    psycopg.Connection.execute = counted  # type: ignore[method-assign]
-    os.chdir(folder)
-    with Path(os.devnull).open("w") as nowhere:
-        sys.stdout = sys.stderr = nowhere
-        command_line.run(["repair", *REPAIRED[:2], "rows", "--apply", "-d", database.conninfo])
-    return 77 if reached else 0
-
-
-def _writes(connection: psycopg.Connection[Any]) -> bool:
-    from pgtv import session
-
-    opened = session._TARGETS.get(connection)
-    return opened is not None and not opened[1]
-
-
 def next_run_ends_right(shop: Database, place: str, receipt: Path) -> None:
     # the killed run's session may live a moment longer, and nobody applies beside it
     left = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{shop.name}' AND application_name = 'pgtv'"
@@ -162,7 +92,7 @@ def test_the_next_run_ends_right(shop18: Database, tmp_path: Path, step: int) ->
         number += 1 if number < 4 else step
         shop.sql(FAULTS)
         with writing(shop) if kill is pgtv_dies else contextlib.nullcontext():
-            reached = killed_at(shop, number, kill, tmp_path)
+            reached = killed_at(shop, number, kill, tmp_path, *REPAIR)
             if reached:
                 next_run_ends_right(shop, str(number), tmp_path / f"{number}.json")
         if not reached:
@@ -185,7 +115,7 @@ def test_the_next_run_ends_right_after_a_crash_of_the_server(
         shop = Database(server, "crashed")
         for number in numbers:
             shop.sql(FAULTS)
-            if not killed_at(shop, number, server_dies, tmp_path):
+            if not killed_at(shop, number, server_dies, tmp_path, *REPAIR):
                 break
             server.kill()  # what is left of it
             server.start()
