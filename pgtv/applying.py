@@ -26,6 +26,7 @@ from pgtv.rows.written import RefreshedTview
 if TYPE_CHECKING:
     import psycopg
 
+    from pgtv.catalog.model import Snapshot
     from pgtv.session import Target
 
 # "pgtv" as a number: the advisory lock of whoever applies, per database
@@ -57,19 +58,22 @@ def apply(
     lock_timeout: str = "2s",
     statement_timeout: str = "0",
     rows: Rows | None = None,
+    look: Callable[[], Snapshot] | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Run every step in order; stops at the first statement that fails for good.
 
     connection: an acting_session. show: called with each statement before it runs.
     rows: does the steps that are merges (they have no statements) and says what it did; tells the
-    receipt of each TVIEW as it ends.
+    receipt of each TVIEW as it ends. look: what there is, for what the receipt says of the objects that
+    can be put back.
     Raises QueryError for the failing statement (the receipt has it too).
     """
     receipt = Receipt(
         plan, _now(), connection.info.user, "pgtv", started_from=account(), pgtv_version=__version__
     )
     plans.write(receipt, receipt_path)
+    before = look() if look and any(s.undo for s in plan.steps) else None
     journal = Journal(receipt_path)
     try:
         _set(connection, "lock_timeout", lock_timeout)
@@ -84,13 +88,25 @@ def apply(
         receipt.outcome = "interrupted" if isinstance(e, KeyboardInterrupt) else "failed"
         receipt.finished_at = _now()
         with contextlib.suppress(PgtvError):  # what stopped it is what has to be told
+            _note(receipt, before, look)
+        with contextlib.suppress(PgtvError):
             plans.write(receipt, receipt_path)
         raise
     finally:
         journal.close()
     receipt.outcome, receipt.finished_at = "complete", _now()
+    _note(receipt, before, look)
     _keep(receipt, receipt_path)
     return receipt
+
+
+def _note(receipt: Receipt, before: Snapshot | None, look: Callable[[], Snapshot] | None) -> None:
+    """What the steps that were done left of what their undo statements name."""
+    from pgtv.repairs.taking_back import noted
+
+    if before and look:
+        done = {d.step for d in receipt.done if d.outcome == "done"}
+        receipt.objects = noted(before, look(), [receipt.plan.steps[n - 1] for n in done])
 
 
 def _keep(receipt: Receipt, path: Path) -> None:

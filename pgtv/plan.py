@@ -144,6 +144,21 @@ class Done:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class ObjectState:
+    """An object that undo statements name: kind and name as `pgtv snapshot diff` has them.
+
+    before, after: the fields that the run changed, as they were and as it left them; null where the
+    object was not there. oid: of a relation, by which it is known under another name.
+    """
+
+    kind: str
+    object: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    oid: int | None = None
+
+
 @dataclass
 class Receipt:
     """What was applied, kept as a file next to whoever applied it; grows statement by statement.
@@ -151,7 +166,8 @@ class Receipt:
     by: the login; started_from: `user@host`, the account that ran pgtv and the machine that it ran on.
     pgtv_version: of the pgtv that applied it, where the plan has that of the one that made it. Receipts
     of early versions lack both. rows: what merges did to each TVIEW, with keys and old values, as a
-    receipt of refresh has it.
+    receipt of refresh has it. objects: what the run left of what its undo statements name; null where
+    that was not seen, as of a run that was killed.
     """
 
     plan: Plan
@@ -165,6 +181,7 @@ class Receipt:
     rows: list[RefreshedTview] = dataclasses.field(default_factory=list)
     started_from: str | None = None
     pgtv_version: str | None = None
+    objects: tuple[ObjectState, ...] | None = None
     schema: str = RECEIPT_SCHEMA
 
 
@@ -207,6 +224,8 @@ def load_receipt(path: Path) -> Receipt:
         plan = _plan(raw.pop("plan"), path)
         done = [Done(**d) for d in raw.pop("done")]
         raw["remaining"] = tuple(raw["remaining"])
+        if raw.get("objects") is not None:
+            raw["objects"] = tuple(ObjectState(**o) for o in raw["objects"])
         return Receipt(plan=plan, done=done, **raw)
     except (KeyError, TypeError) as e:
         raise UsageError(f"{path} is a damaged receipt: {e}") from None

@@ -49,7 +49,12 @@ def run(context: Context) -> Iterator[Finding]:
             remedy=remedy(
                 table,
                 f"ALTER TABLE {table.qualified} SET (fillfactor = {_ROOMY});",
-                undo=f"ALTER TABLE {table.qualified} SET (fillfactor = {fillfactor})",
+                undo=f"ALTER TABLE {table.qualified} "
+                + (
+                    f"SET (fillfactor = {fillfactor});"
+                    if "fillfactor" in options
+                    else "RESET (fillfactor);"
+                ),
                 note="Say the same in the TVIEW's options where its definition is kept: a replace "
                 "puts options that are left out back to their defaults.",
             ),

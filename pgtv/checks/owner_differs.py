@@ -54,7 +54,7 @@ def run(context: Context) -> Iterator[Finding]:
                     f"ACCESS EXCLUSIVE on {table.qualified}",
                     f"ACCESS EXCLUSIVE on {view.qualified}",
                 ),
-                undo=f"ALTER VIEW {view.qualified} OWNER TO {ident(view.owner)}",
+                undo=f"ALTER VIEW {view.qualified} OWNER TO {ident(view.owner)};",
                 note="It names the owner that the table has already; the extension gives the view "
                 "the same. Where the other owner is the right one, name that one.",
             ),

@@ -63,7 +63,7 @@ def _unidentified(context: Context, table: Relation) -> Iterator[Finding]:
             role=f"the owner of {table.qualified}",
             locks=(f"ACCESS EXCLUSIVE on {table.qualified}",),
             undo=f"ALTER TABLE {table.qualified} REPLICA IDENTITY "
-            + ("NOTHING" if table.replica_identity == "n" else "DEFAULT"),
+            + ("NOTHING;" if table.replica_identity == "n" else "DEFAULT;"),
         ),
     )
 
@@ -100,7 +100,7 @@ def _misfits(context: Context, table: Relation) -> Iterator[Finding]:
                 ),
                 role=f"the owner of {table.qualified}",
                 locks=(f"ACCESS EXCLUSIVE on {table.qualified}",),
-                undo=f"ALTER TABLE {table.qualified} REPLICA IDENTITY {before}"
+                undo=f"ALTER TABLE {table.qualified} REPLICA IDENTITY {before};"
                 if before
                 else "REPLICA IDENTITY USING INDEX, with the index that it was",
                 note="Updates and deletes then log the whole old row. To keep the key alone, filter by "

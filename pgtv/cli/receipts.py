@@ -25,11 +25,13 @@ def applied(
 ) -> Receipt:
     """Apply a plan as a command does: its receipt named first, then each statement as it runs."""
     from pgtv.applying import apply
+    from pgtv.cli.options import look
 
     click.echo(f"receipt: {where}", err=True)
     return apply(
         acting, plan, where, click.echo, lock_timeout=target.lock_timeout,
         statement_timeout=target.statement_timeout, rows=rows,
+        look=lambda: look(target, None),
     )  # fmt: skip
 
 

@@ -146,11 +146,24 @@ def _step(finding: Finding, phase: str, statements: tuple[str, ...], *, whole: b
         locks=tuple(
             x for x in remedy.locks if not x.endswith(("(the refresh)", "(the comparison)"))
         ),
-        # only statements can be run again; words are for people
-        undo=(remedy.undo,) if remedy.undo and remedy.undo.rstrip().endswith(";") else None,
+        undo=_back(remedy.undo),
         note=remedy.note if whole else None,
         tviews=finding.affects,
     )
+
+
+def _back(undo: str | None) -> tuple[str, ...] | None:
+    """The statements of an undo, in one transaction where they may be; None for words, which are for
+    people."""
+    from pgtv.lint.source import split
+
+    if not undo or not undo.rstrip().endswith(";"):
+        return None
+    found = tuple(
+        f"{undo[start:end].strip()};" for start, end, _ in split(undo) if undo[start:end].strip()
+    )
+    alone = len(found) == 1 or any(s.startswith("ALTER SYSTEM") for s in found)
+    return found if alone else ("BEGIN;", *found, "COMMIT;")
 
 
 def _row_steps(

@@ -102,7 +102,11 @@ def test_an_early_release_in_the_way() -> None:
     with old_database() as old, cluster(require_real(18)) as new:
         upgrading(old.server, new, "copy").communicate(timeout=300)
         found = told(new.data, 1)
-        assert [p["id"] for p in found["points"]] == ["old-untouched", "extension-in-the-way", "then"]
+        assert [p["id"] for p in found["points"]] == [
+            "old-untouched",
+            "extension-in-the-way",
+            "then",
+        ]
         why = found["points"][1]
         assert "names tviewschema_in_wrapper" in why["text"]
         assert 'could not find function "tviewschema_in_wrapper"' in why["objects"][0]
