@@ -46,6 +46,17 @@ class Keep:
 
 
 Rows = Callable[[Step, Keep], str]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What is known of the TVIEWs that a step rebuilds by the extension's own refresh: while it does, and
+    by comparing them afterwards."""
+
+    begun: Callable[[Step], list[RefreshedTview]]
+    compared: Callable[[Step], list[RefreshedTview]]
+
+
 GOES_ON = "what was done so far stays done, and the next run goes on from there"
 
 
@@ -59,6 +70,7 @@ def apply(
     statement_timeout: str = "0",
     rows: Rows | None = None,
     look: Callable[[], Snapshot] | None = None,
+    rebuilt: Rebuilt | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Run every step in order; stops at the first statement that fails for good.
@@ -66,7 +78,7 @@ def apply(
     connection: an acting_session. show: called with each statement before it runs.
     rows: does the steps that are merges (they have no statements) and says what it did; tells the
     receipt of each TVIEW as it ends. look: what there is, for what the receipt says of the objects that
-    can be put back.
+    can be put back. rebuilt: looks at what the steps brought that have the extension's own refresh.
     Raises QueryError for the failing statement (the receipt has it too).
     """
     receipt = Receipt(
@@ -82,8 +94,9 @@ def apply(
             show(f"-- {number}. {step.title}")
             if step.merge:
                 _merge(number, step, receipt, receipt_path, journal, rows)
-            for unit in plans.units(step.statements):
-                _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
+            with _rebuilding(step, receipt, receipt_path, rebuilt):
+                for unit in plans.units(step.statements):
+                    _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
     except (KeyboardInterrupt, PgtvError) as e:
         receipt.outcome = "interrupted" if isinstance(e, KeyboardInterrupt) else "failed"
         receipt.finished_at = _now()
@@ -201,6 +214,25 @@ def _merge(
         record("failed", error.message)
         raise error from None
     record("done", what=what)
+
+
+@contextlib.contextmanager
+def _rebuilding(
+    step: Step, receipt: Receipt, path: Path, rebuilt: Rebuilt | None
+) -> Iterator[None]:
+    """Around a step's statements: of TVIEWs that they rebuild the receipt says what is known, also where
+    the run dies before it is."""
+    from pgtv.catalog import dialects
+
+    if rebuilt is None or not plans.rebuilds(step, dialects.named(receipt.plan.generation)):
+        yield
+        return
+    before = list(receipt.rows)
+    receipt.rows = before + rebuilt.begun(step)
+    _keep(receipt, path)
+    yield
+    receipt.rows = before + rebuilt.compared(step)
+    _keep(receipt, path)
 
 
 def _run_unit(

@@ -22,6 +22,7 @@ from pgtv.errors import UsageError
 from pgtv.rows.written import RefreshedTview
 
 if TYPE_CHECKING:
+    from pgtv.catalog.dialects.base import Dialect
     from pgtv.catalog.model import Snapshot
 
 SCHEMA = "pgtv.plan/1"
@@ -124,11 +125,16 @@ def costed(snapshot: Snapshot, steps: Iterable[Step]) -> tuple[Step, ...]:
     dialect = dialects.named(snapshot.extension.generation)
 
     def cost(step: Step) -> Cost:
-        if step.merge or any(dialect.refresh(t) in step.statements for t in step.tviews):
+        if step.merge or rebuilds(step, dialect):
             return costing.of_rows(snapshot, graph, step.tviews)
         return costing.of_statements(snapshot, step.statements)
 
     return tuple(replace(s, cost=cost(s)) for s in steps)
+
+
+def rebuilds(step: Step, dialect: Dialect) -> bool:
+    """Whether it has the extension's own refresh of one of its TVIEWs."""
+    return any(dialect.refresh(t) in step.statements for t in step.tviews)
 
 
 @dataclass
@@ -166,8 +172,9 @@ class Receipt:
     by: the login; started_from: `user@host`, the account that ran pgtv and the machine that it ran on.
     pgtv_version: of the pgtv that applied it, where the plan has that of the one that made it. Receipts
     of early versions lack both. rows: what merges did to each TVIEW, with keys and old values, as a
-    receipt of refresh has it. objects: what the run left of what its undo statements name; null where
-    that was not seen, as of a run that was killed.
+    receipt of refresh has it; of one that the extension's own refresh rebuilt, how that ended. objects:
+    what the run left of what its undo statements name; null where that was not seen, as of a run that was
+    killed.
     """
 
     plan: Plan

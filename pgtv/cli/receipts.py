@@ -3,16 +3,21 @@ current directory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pgtv.errors import Exit
+
 if TYPE_CHECKING:
     import psycopg
 
     from pgtv.applying import Rows
-    from pgtv.plan import Plan, Receipt
+    from pgtv.plan import Plan, Receipt, Step
+    from pgtv.rows.bring import Brought
+    from pgtv.rows.written import RefreshedTview
     from pgtv.session import Target
 
 
@@ -24,7 +29,7 @@ def applied(
     rows: Rows | None = None,
 ) -> Receipt:
     """Apply a plan as a command does: its receipt named first, then each statement as it runs."""
-    from pgtv.applying import apply
+    from pgtv.applying import Rebuilt, apply
     from pgtv.cli.options import look
 
     click.echo(f"receipt: {where}", err=True)
@@ -32,7 +37,44 @@ def applied(
         acting, plan, where, click.echo, lock_timeout=target.lock_timeout,
         statement_timeout=target.statement_timeout, rows=rows,
         look=lambda: look(target, None),
+        rebuilt=Rebuilt(_begun, lambda step: _compared(target, step)),
     )  # fmt: skip
+
+
+def _begun(step: Step) -> list[RefreshedTview]:
+    from pgtv.reports.refresh import entry
+    from pgtv.rows.rebuilt import under_way
+
+    return [entry(under_way(t)) for t in step.tviews]
+
+
+def _compared(target: Target, step: Step) -> list[RefreshedTview]:
+    """Look anew, and compare what a step rebuilt; tells each."""
+    from pgtv.catalog.collect import collect
+    from pgtv.reports.refresh import entry, line
+    from pgtv.rows.rebuilt import compare
+    from pgtv.session import connected
+
+    found: list[RefreshedTview] = []
+
+    def tell(one: Brought) -> None:
+        found.append(entry(one))
+        click.echo("\n".join(f"-- {text}" for text in line(one).splitlines()))
+        if one.hint:
+            click.echo(f"hint: {one.hint}", err=True)
+
+    with connected(target) as connection:
+        snapshot = collect(connection)
+    compare(target, snapshot, step.tviews, tell)
+    return found
+
+
+def exit_of(rows: Iterable[RefreshedTview]) -> Exit:
+    """By what is known of TVIEWs at the end: critical where rows differ, unknown where it is unknown."""
+    ends = {r["end"] for r in rows}
+    if "unsettled" in ends:
+        return Exit.CRITICAL
+    return Exit.UNKNOWN if "unknown" in ends else Exit.HEALTHY
 
 
 def receipt_file(given: Path | None, plan: Plan, turn: int = 0) -> Path:

@@ -14,7 +14,7 @@ import click
 from pgtv.cli.options import comparing, connection_options
 from pgtv.cli.pacing import pace_options, refuse_with_rebuild
 from pgtv.cli.paths import EXISTING_FILE, FILE
-from pgtv.cli.receipts import applied, new_receipt, receipt_file
+from pgtv.cli.receipts import applied, exit_of, new_receipt, receipt_file
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target, connected
 
@@ -248,7 +248,8 @@ def _rebuild(
     acting: psycopg.Connection[Any] | None,
     receipt: Path | None,
 ) -> int:
-    """The extension's own refresh of each TVIEW that no other refresh reaches; without `acting`, shown."""
+    """The extension's own refresh of each TVIEW that no other refresh reaches, compared afterwards;
+    without `acting`, shown."""
     from pgtv import plan as plans
     from pgtv.repairs import rebuilding
 
@@ -259,5 +260,4 @@ def _rebuild(
         return Exit.WARNING if plan.steps else Exit.HEALTHY
     if not plan.steps:
         return Exit.HEALTHY
-    applied(acting, target, plan, receipt_file(receipt, plan))
-    return Exit.HEALTHY
+    return exit_of(applied(acting, target, plan, receipt_file(receipt, plan)).rows)

@@ -10,7 +10,7 @@ import click
 from pgtv.cli.options import apply_option, comparing, connection_options, receipt_option
 from pgtv.cli.pacing import PACING, pace_options, pacing_given, refuse, refuse_with_rebuild
 from pgtv.cli.paths import EXISTING_FILE, FILE
-from pgtv.cli.receipts import applied, receipt_file
+from pgtv.cli.receipts import applied, exit_of, receipt_file
 from pgtv.cli.repair_plan import VERIFY, Asked, asked_of, make
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target, connected
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pgtv.plan import Plan, Step
     from pgtv.repairs.metadata import Given
     from pgtv.rows.merge import Pace
+    from pgtv.rows.written import RefreshedTview
 
 ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers, then rows
 
@@ -216,6 +217,7 @@ def _apply(
 
     cured: set[str] = set()
     owed: list[str] = []
+    rows: dict[str, RefreshedTview] = {}
     left = {x.finding: x for x in plan.left}
     for turn in range(ROUNDS):
         new = {c for s in plan.steps for c in s.cures} - cured
@@ -227,6 +229,7 @@ def _apply(
             lambda step, keep: _rows(target, step, keep, asked.given, pace),
         )  # fmt: skip
         cured |= new
+        rows |= {r["tview"]: r for r in receipt.rows}
         owed += still_owed(plan.steps)
         plan = make(target, None, asked, frozenset(cured))
         left |= {x.finding: x for x in plan.left}
@@ -239,6 +242,8 @@ def _apply(
         for finding in sorted(remaining):
             click.echo(f"still there: {finding}", err=True)
         return Exit.CRITICAL
+    if code := exit_of(rows.values()):
+        return code  # told as it was compared
     click.echo("checked again: " + ("done" if cured else "nothing to do"), err=True)
     if owed:
         names = ", ".join(dict.fromkeys(owed))

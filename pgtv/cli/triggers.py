@@ -22,6 +22,7 @@ from pgtv.cli.options import (
     write_output,
 )
 from pgtv.cli.pacing import pace_options, refuse_with_rebuild
+from pgtv.cli.receipts import applied, exit_of, receipt_file
 from pgtv.errors import Exit, NotPossible, QueryError, UsageError
 from pgtv.session import Target, connected
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from pgtv.applying import Keep
     from pgtv.catalog.model import Snapshot, Tview
-    from pgtv.plan import Plan, Step
+    from pgtv.plan import Plan, Receipt, Step
     from pgtv.rows.merge import Pace
 
 TVIEWS = click.argument("tviews", nargs=-1, metavar="[TVIEW]...")
@@ -171,14 +172,16 @@ def enable(
             words = ["enable", *tviews, *(["--expired"] if expired else [])]
             words += ["--strategy", strategy] if strategy != "merge" else []
             return _show(plan, words, Exit.WARNING)
-        _apply(acting, target, plan, receipt_path, pace)
+        rows = _apply(acting, target, plan, receipt_path, pace).rows
         again = _look(target)
     left = plan_of(again, _selected(again, tviews), expired=expired)
     if left.steps:
         click.echo(f"still there: {'; '.join(s.title for s in left.steps)}", err=True)
         return Exit.CRITICAL
-    click.echo("checked again: done", err=True)
-    return Exit.HEALTHY
+    code = exit_of(rows) if strategy == "rebuild" else Exit.HEALTHY
+    if not code:
+        click.echo("checked again: done", err=True)
+    return code
 
 
 def _look(target: Target) -> Snapshot:
@@ -243,13 +246,12 @@ def _apply(
     plan: Plan,
     path: Path | None,
     pace: Pace | None = None,
-) -> None:
+) -> Receipt:
     from pgtv import kept
-    from pgtv.cli.receipts import applied, receipt_file
 
     kept.check(acting)
     where = receipt_file(path, plan)
-    applied(acting, target, plan, where, lambda step, keep: _rows(target, step, keep, pace))
+    return applied(acting, target, plan, where, lambda step, keep: _rows(target, step, keep, pace))
 
 
 def _rows(target: Target, step: Step, keep: Keep, pace: Pace | None) -> str:

@@ -100,12 +100,12 @@ def entry(b: Brought) -> RefreshedTview:
         "waited_seconds": round(m.waited, 3), "longest_batch_seconds": round(m.longest_batch, 3),
         "grew_bytes": b.grew_bytes, "reason": b.reason,
         # one that a writer put back was written again
-        "keys": [list(k) for k in dict.fromkeys(m.keys)], "all_keys": m.all_keys,
+        "keys": [list(k) for k in dict.fromkeys(m.keys)], "all_keys": m.all_keys and not b.rebuilt,
         "overwritten": [
             {"kind": o.kind, "key": list(o.key), "old": None if o.old is None else list(o.old)}
             for o in m.overwritten
         ],
-        "complete": len(m.overwritten) >= m.written,
+        "complete": len(m.overwritten) >= m.written and not b.rebuilt,
     }  # fmt: skip
 
 

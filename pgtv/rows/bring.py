@@ -45,6 +45,7 @@ class End(StrEnum):
     EQUAL = "equal"  # nothing differed
     DIFFERS = "differs"  # looked only
     MERGED = "merged"  # equal now
+    REBUILT = "rebuilt"  # equal now, by the extension's own refresh
     MAY_DIFFER = (
         "may differ"  # as its definition gives other rows each time; brought, where it is to be
     )
@@ -54,7 +55,8 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Brought:
-    """One TVIEW's end. differing: rows before; at_least: there were more than were counted."""
+    """One TVIEW's end. differing: rows before; at_least: there were more than were counted. rebuilt: by
+    the extension's own refresh, of which no number and no row is known."""
 
     tview: str
     end: End
@@ -65,6 +67,7 @@ class Brought:
     grew_bytes: int = 0  # of the table's main fork: room that VACUUM makes usable again
     reason: str | None = None
     hint: str | None = None
+    rebuilt: bool = False
 
 
 def with_dependents(snapshot: Snapshot, tviews: Iterable[Tview]) -> list[Tview]:

@@ -16,10 +16,13 @@ class OverwrittenRow(TypedDict):
 class RefreshedTview(TypedDict):
     """What was done to one TVIEW. differing: rows that differed before; at_least: there were more than
     were counted. keys: rows written, by identity; all_keys: it has every one of them. complete:
-    overwritten has."""
+    overwritten has. rebuilt: equal now, by the extension's own refresh, which may have written any row:
+    no number, key or old value of it is known."""
 
     tview: str
-    end: Annotated[str, "equal", "differs", "merged", "may differ", "unsettled", "unknown"]
+    end: Annotated[
+        str, "equal", "differs", "merged", "rebuilt", "may differ", "unsettled", "unknown"
+    ]
     differing: int
     at_least: bool
     inserted: int

@@ -101,6 +101,68 @@ def test_rebuild_is_the_extensions_own(shop: Database) -> None:
     assert shop.pgtv("verify").returncode == 0
 
 
+def rebuilt_rows(receipt: Path) -> dict[str, tuple[str, bool, bool]]:
+    rows = json.loads(receipt.read_text())["rows"]
+    return {r["tview"]: (r["end"], r["all_keys"], r["complete"]) for r in rows}
+
+
+# rows that the extension's refresh writes are not what it means to write
+SPOILT = """
+CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
+  $$BEGIN NEW.data := '{}'; RETURN NEW; END$$;
+CREATE TRIGGER spoil BEFORE INSERT ON public.tv_category FOR EACH ROW
+  WHEN (NEW.pk_category = 2) EXECUTE FUNCTION public.spoil();
+"""
+
+
+def test_a_rebuild_is_compared_afterwards(shop: Database, tmp_path: Path) -> None:
+    receipt = tmp_path / "receipt.json"
+    shop.sql(DRIFT)
+    command = ("refresh", "tv_category", "--strategy", "rebuild", "--apply")
+    done = shop.pgtv(*command, "--receipt", str(receipt))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "-- rebuilt    public.tv_category" in done.stdout
+    rows = rebuilt_rows(receipt)
+    assert rows["public.tv_category"] == ("rebuilt", False, False), (
+        "whoever caches drops everything"
+    )
+    assert rows["public.tv_product"] == ("rebuilt", False, False)
+    shop.sql(SPOILT)
+    done = shop.pgtv(*command, "--receipt", str(receipt))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "1 row differs after the extension's own refresh" in done.stdout
+    assert rebuilt_rows(receipt)["public.tv_category"] == ("unsettled", False, False)
+
+
+def test_a_repair_that_rebuilds_compares_too(shop18: Database, tmp_path: Path) -> None:
+    shop, receipt = shop18, tmp_path / "receipt.json"
+    shop.pgtv("init", "--apply")
+    shop.sql(DRIFT)
+    assert shop.pgtv("verify").returncode == 2
+    command = ("repair", "rows", "--strategy", "rebuild", "--apply", "--receipt", str(receipt))
+    done = shop.pgtv(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(rebuilt_rows(receipt).values()) == {("rebuilt", False, False)}
+    assert shop.pgtv("doctor", "--only", "contents").returncode == 0, "it is on record"
+    shop.sql(f"DROP SCHEMA pgtv CASCADE; {SPOILT} {DRIFT}")
+    done = shop.pgtv(*command, "--verify")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "1 row differs after the extension's own refresh" in done.stdout
+    assert "checked again: done" not in done.stderr
+
+
+def test_a_rebuild_that_failed_says_that_nothing_is_known(shop18: Database, tmp_path: Path) -> None:
+    shop, receipt = shop18, tmp_path / "receipt.json"
+    shop.sql("""CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN RAISE 'not here'; END$$;
+        CREATE TRIGGER refuse BEFORE INSERT ON public.tv_category FOR EACH ROW
+        EXECUTE FUNCTION public.refuse();""")
+    command = ("refresh", "tv_category", "--strategy", "rebuild", "--apply")
+    done = shop.pgtv(*command, "--receipt", str(receipt))
+    assert done.returncode == 3
+    assert rebuilt_rows(receipt)["public.tv_category"] == ("unknown", False, False)
+
+
 def test_a_rebuild_is_tried_again_and_leaves_a_receipt(shop18: Database, tmp_path: Path) -> None:
     """A reader holds the TVIEW until the rebuild has waited once for nothing."""
     shop, receipt = shop18, tmp_path / "receipt.json"
