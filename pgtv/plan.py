@@ -276,8 +276,11 @@ def _tuples(raw: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
 
 
-def script(plan: Plan) -> str:
-    """The plan as a script for psql: stops at the first error, bounds every wait for a lock."""
+def script(plan: Plan, lock_limit: str = "'2s'") -> str:
+    """The plan as a script for psql: stops at the first error, bounds every wait for a lock.
+
+    lock_limit: for how long, as an SQL literal.
+    """
     lines = [
         *_comment(
             f"{plan.database}: {len(plan.steps)} steps, made {plan.made_at} by pgtv "
@@ -285,7 +288,7 @@ def script(plan: Plan) -> str:
         ),
         *(_comment(f"Not tested: {plan.untested}") if plan.untested else []),
         "\\set ON_ERROR_STOP on",
-        "SET lock_timeout = '2s';",
+        f"SET lock_timeout = {lock_limit};",
     ]
     for number, step in enumerate(plan.steps, 1):
         lines += ["", *_comment(f"{number}. {step.title}")]

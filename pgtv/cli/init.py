@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgtv.cli.options import connection_options
+from pgtv.cli.options import connection_options, lock_limit
 from pgtv.errors import Exit, NotPossible
 from pgtv.session import Target, connected
 
@@ -82,7 +82,7 @@ def _act(
         _transaction(connection, text, locking)
         click.echo("\n".join(done))
     else:
-        click.echo("BEGIN;\nSET LOCAL lock_timeout = '2s';\n" + text + "COMMIT;")
+        click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {lock_limit()};\n" + text + "COMMIT;")
         click.echo(f"nothing was written; {command} runs this", err=True)
     return Exit.HEALTHY
 

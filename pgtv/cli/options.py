@@ -88,6 +88,18 @@ def _has_terminal() -> bool:
         return sys.stdin is not None and sys.stdin.isatty()
 
 
+def lock_limit() -> str:
+    """The --lock-timeout of the command line as an SQL literal, for statements that are printed: whoever
+    pastes them tries nothing again, so that it is 2 s where none was given."""
+    from pgtv.catalog.dialects.base import literal
+    from pgtv.pasted import pasteable
+
+    context = click.get_current_context()
+    source = context.get_parameter_source("lock_timeout")
+    asked = source is not click.core.ParameterSource.DEFAULT
+    return pasteable(literal(context.params["lock_timeout"] if asked else "2s").strip())
+
+
 def snapshot_option(command: F) -> F:
     """--from SNAPSHOT: look at a file instead of a server."""
     return click.option(

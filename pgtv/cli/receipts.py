@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pgtv.cli.options import lock_limit
 from pgtv.errors import Exit
 
 if TYPE_CHECKING:
@@ -75,6 +76,13 @@ def exit_of(rows: Iterable[RefreshedTview]) -> Exit:
     if "unsettled" in ends:
         return Exit.CRITICAL
     return Exit.UNKNOWN if "unknown" in ends else Exit.HEALTHY
+
+
+def show(plan: Plan) -> None:
+    """Print a plan as a script for psql."""
+    from pgtv import plan as plans
+
+    click.echo(plans.script(plan, lock_limit()), nl=False)
 
 
 def receipt_file(given: Path | None, plan: Plan, turn: int = 0) -> Path:

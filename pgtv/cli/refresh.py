@@ -14,7 +14,7 @@ import click
 from pgtv.cli.options import comparing, connection_options
 from pgtv.cli.pacing import pace_options, refuse_with_rebuild
 from pgtv.cli.paths import EXISTING_FILE, FILE
-from pgtv.cli.receipts import applied, exit_of, new_receipt, receipt_file
+from pgtv.cli.receipts import applied, exit_of, new_receipt, receipt_file, show
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target, connected
 
@@ -250,12 +250,11 @@ def _rebuild(
 ) -> int:
     """The extension's own refresh of each TVIEW that no other refresh reaches, compared afterwards;
     without `acting`, shown."""
-    from pgtv import plan as plans
     from pgtv.repairs import rebuilding
 
     plan = rebuilding.plan(snapshot, chosen)
     if acting is None:
-        click.echo(plans.script(plan), nl=False)
+        show(plan)
         click.echo("nothing was written; --apply does it", err=True)
         return Exit.WARNING if plan.steps else Exit.HEALTHY
     if not plan.steps:

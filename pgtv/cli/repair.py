@@ -10,7 +10,7 @@ import click
 from pgtv.cli.options import apply_option, comparing, connection_options, receipt_option
 from pgtv.cli.pacing import PACING, pace_options, pacing_given, refuse, refuse_with_rebuild
 from pgtv.cli.paths import EXISTING_FILE, FILE
-from pgtv.cli.receipts import applied, exit_of, receipt_file
+from pgtv.cli.receipts import applied, exit_of, receipt_file, show
 from pgtv.cli.repair_plan import VERIFY, Asked, asked_of, make
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target, connected
@@ -159,12 +159,12 @@ def repair(
             click.echo(f"plan with {len(made.steps)} steps written to {output}", err=True)
         if made.untested and (apply_ or made.steps):
             if output is None:
-                click.echo(plans.script(made), nl=False)
+                show(made)
             raise refusal(made.untested)
         if acting is not None:
             return _apply(acting, target, made, asked, receipt_path, pace)
     if output is None:
-        click.echo(plans.script(made), nl=False)
+        show(made)
     if made.steps:
         how = _how(asked, sources if given else (), definitions)
         click.echo(f"nothing was written; {how} --apply does it", err=True)

@@ -233,9 +233,9 @@ def _require_writes(snapshot: Snapshot, plan: Plan) -> None:
 def _show(plan: Plan, words: list[str], code: Exit) -> int:
     import shlex
 
-    from pgtv import plan as plans
+    from pgtv.cli.receipts import show
 
-    click.echo(plans.script(plan), nl=False)
+    show(plan)
     click.echo(f"nothing was written; pgtv triggers {shlex.join(words)} --apply does it", err=True)
     return code
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgtv.cli.options import look
-from pgtv.cli.receipts import applied, receipt_file
+from pgtv.cli.receipts import applied, receipt_file, show
 from pgtv.errors import Exit, NotPossible, QueryError
 from pgtv.session import Target
 
@@ -46,7 +46,7 @@ def undo(target: Target, receipt: Path, path: Path | None, apply_: bool) -> int:
     plan = taking_back.plan_of(done)
     code = Exit.HEALTHY
     if not apply_:
-        click.echo(plans.script(plan), nl=False)
+        show(plan)
     elif plan.steps:
         code = _apply(target, receipt, done, plan, path)
     for one in plan.left:

@@ -18,7 +18,7 @@ from pgtv.cli.options import (
     write_output,
 )
 from pgtv.cli.paths import FILE
-from pgtv.cli.receipts import applied, receipt_file
+from pgtv.cli.receipts import applied, receipt_file, show
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target, connected
 
@@ -55,7 +55,6 @@ def detach(target: Target, file: Path, apply_: bool, receipt_path: Path | None) 
     Exit codes: 0 detached, 1 shown only, 3 not possible.
     """
     from pgtv import fence
-    from pgtv import plan as plans
     from pgtv.applying import acting_if
     from pgtv.catalog import codec
     from pgtv.lifecycle.upgrade import detach as detaching
@@ -70,7 +69,7 @@ def detach(target: Target, file: Path, apply_: bool, receipt_path: Path | None) 
             raise NotPossible("this database cannot be detached:\n  " + "\n  ".join(why))
         plan = detaching.plan(now, str(file))
         if acting is None:
-            click.echo(plans.script(plan), nl=False)
+            show(plan)
             click.echo(
                 "nothing was written, not even the snapshot; --apply saves it and does this",
                 err=True,
@@ -169,7 +168,6 @@ def attach(
     missing, 3 could not run.
     """
     from pgtv import fence
-    from pgtv import plan as plans
     from pgtv.applying import acting_if
 
     if state and apply_:
@@ -182,7 +180,7 @@ def attach(
         _can_attach(now, offline=state is not None)
         plan = _plan(target, now, held, decided, offline=state is not None)
         if acting is None:
-            click.echo(plans.script(plan), nl=False)
+            show(plan)
             click.echo("nothing was written; --apply does it", err=True)
             return Exit.WARNING
         # Once more after each round: registering a TVIEW may uncover one that reads it.

@@ -34,6 +34,36 @@ def test_dry_run_is_a_script_for_psql_and_writes_nothing(shop: Database) -> None
     )
 
 
+PRINTED = (
+    ("init",),
+    ("upgrade", "detach", "--snapshot", "detached.json"),
+    ("upgrade", "attach", "--from", "before.json"),
+    ("repair",),
+    ("repair", "--undo", "receipt.json"),
+    ("refresh", "tv_customer", "--strategy", "rebuild"),
+    ("triggers", "disable", "tv_search", "--for", "1h", "--reason", "it"),
+    ("triggers", "enable"),
+)
+
+
+def test_the_script_waits_for_locks_as_long_as_was_asked_for(shop18: Database) -> None:
+    """And 2 s unless told otherwise."""
+    shop = shop18
+    assert shop.pgtv("snapshot", "save", "before.json").returncode == 0
+    shop.sql(DISABLE)
+    assert shop.pgtv("repair", "--apply", "--receipt", "receipt.json").returncode == 0
+    for args in PRINTED:
+        if args[0] == "triggers" and args[1] == "disable":
+            assert shop.pgtv("init", "--apply").returncode == 0
+        if args == ("triggers", "enable"):
+            leased = ("tv_segment", "--for", "1h", "--reason", "it", "--apply")
+            assert shop.pgtv("triggers", "disable", *leased).returncode == 0
+        for more, limit in (((), "2s"), (("--lock-timeout", "7s"), "7s")):
+            done = shop.pgtv(*args, *more)
+            limits = [x for x in done.stdout.splitlines() if "lock_timeout = " in x]
+            assert limits[0].endswith(f" lock_timeout = '{limit}';"), (args, done)
+
+
 def test_apply_cures_checks_again_and_leaves_a_receipt(shop: Database, tmp_path: Path) -> None:
     shop.sql(f"{DROP_ROW}; {DISABLE}; {RENAMED}")
     receipt = tmp_path / "receipt.json"
