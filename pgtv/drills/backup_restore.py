@@ -82,6 +82,30 @@ def by_schema(scene: Scene) -> None:
     restored("-n", "public", "-n", '"Sales Dept"')(scene)
 
 
+def without_table(scene: Scene) -> None:
+    """A table is left out, and takes with it every registration: they are one COPY."""
+    file = str(Path(scene.folder()) / "beside.json")
+    code, said = scene.pgtv("snapshot", "save", file)
+    assert code == 0, said
+    scene.remembered |= {"snapshot": file, "source": scene.name}
+    restored("-T", "public.tb_category")(scene)
+
+
+def bring_the_table(scene: Scene) -> None:
+    """The table from where it still is, then what could not be restored without it."""
+    archive = f"{scene.server.place}/{scene.name}.table"
+    scene.steps.append("pg_dump that table where it still is, pg_restore it here")
+    scene.server.program(
+        "pg_dump", "-Fc", "-t", "public.tb_category", "-f", archive,
+        database=scene.remembered["source"],
+    )  # fmt: skip
+    scene.server.program("pg_restore", "-d", scene.name, archive)
+    scene.paste(
+        "ALTER TABLE public.tb_product ADD FOREIGN KEY (fk_category) REFERENCES public.tb_category;"
+    )
+    attach(scene)
+
+
 def base_backup(scene: Scene) -> None:
     """A base backup is taken while transactions are open and others commit; a server starts on it."""
     server = cast("Server", scene.server)
@@ -195,6 +219,13 @@ MODE = Mode(
             Sees(errors=(("pg_restore", 'schema "tviews" does not exist'),),
                  findings=("extension-missing",)),
             attach,
+        ),
+        Variant(
+            "without-table", "A dump without a base table (-T): no registration comes back",
+            without_table,
+            Sees(errors=(("pg_restore", 'relation "public.tb_category" does not exist'),),
+                 findings=("registration-missing",)),
+            bring_the_table,
         ),
         Variant(
             "schema-only", "A schema-only dump, base rows loaded afterwards: nothing is registered",

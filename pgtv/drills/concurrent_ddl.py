@@ -17,6 +17,7 @@ _NOW = {
 DROP = Break("SELECT tviews.pg_tviews_drop('public.tv_customer', true, true)")
 DROP_LEAF = Break("SELECT tviews.pg_tviews_drop('public.tv_basket')")
 REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+ALTER_BASE = "ALTER TABLE public.tb_customer ADD COLUMN note text"
 REPLACE = Break(
     """SELECT tviews.pg_tviews_create_or_replace('public.tv_category', $$
     SELECT c.pk_category, c.id, jsonb_build_object('id', c.id, 'called', c.name) AS data
@@ -67,6 +68,22 @@ def retry_after_refresh(scene: Scene) -> None:
     scene.paste(
         "SET lock_timeout = '2s';", 'ALTER TABLE "Sales Dept".tv_order SET (fillfactor = 90);'
     )
+
+
+def alter_base_during_refresh(scene: Scene) -> None:
+    """A refresh reads the base tables until it ends: DDL on one waits, and all others behind the DDL."""
+    scene.remembered["refresh"] = session = scene.open()
+    session.execute(f"BEGIN; {REFRESH.sql}".encode())
+    scene.remembered["waits"] = scene.wait_behind(ALTER_BASE)
+    scene.try_("SELECT count(*) FROM public.tb_customer")
+
+
+def alter_after_refresh(scene: Scene) -> None:
+    """The DDL gives way until the refresh has ended; then with a bound."""
+    scene.paste(f"SELECT pg_cancel_backend({scene.remembered['waits']});")
+    scene.settle()
+    scene.remembered["refresh"].execute("COMMIT")
+    scene.paste("SET lock_timeout = '2s';", ALTER_BASE + ";")
 
 
 def dropped_meanwhile(scene: Scene) -> None:
@@ -133,6 +150,12 @@ MODE = Mode(
             Sees(errors=(("55P03", "lock timeout"),), findings=("idle-in-transaction",),
                  thresholds=_NOW),
             retry_after_refresh,
+        ),
+        Variant(
+            "alter-base-during-refresh", "ALTER of a base table waits for a refresh, others behind it",
+            alter_base_during_refresh,
+            Sees(errors=(("55P03", "lock timeout"),), findings=("lock-wait",), thresholds=_NOW),
+            alter_after_refresh,
         ),
         Variant(
             "dropped-meanwhile", "A reader waited while its TVIEW was dropped",

@@ -30,6 +30,7 @@ WORKER_WAITS = Break(
     "SELECT count(*) > 0 FROM pg_stat_activity"
     " WHERE backend_type = 'pg_tviews rebuild' AND wait_event_type = 'Lock'"
 )
+SEARCHED = "SELECT * FROM public.tv_search ORDER BY pk_search"
 _LOG_KILLED = r"was terminated by signal 9"
 
 
@@ -113,6 +114,58 @@ def refill_waits(scene: Scene) -> None:
     scene.try_("UPDATE public.tb_product SET name = name || '.' WHERE pk_product = 1")
 
 
+def after_commit_prepared(scene: Scene) -> None:
+    """SIGKILL to the whole server once COMMIT PREPARED is acknowledged; it stays down."""
+    other = scene.open()
+    barriers.after_commit_prepared(scene, scene.commit_marker() + " prepared")
+    scene.server.kill()
+    scene.try_("SELECT 1", other, None)
+
+
+def refilled(scene: Scene) -> None:
+    """The extension's worker fills what the crash had emptied, before anybody writes."""
+    scene.commit_marker()
+    before = scene.rows(SEARCHED)
+    other = scene.open()
+    scene.server.kill()
+    scene.try_("SELECT 1", other, None)
+    scene.server.start()
+    wait_refilled(scene)
+    assert scene.rows(SEARCHED) == before, "it was filled with other rows"
+
+
+def wait_refilled(scene: Scene) -> None:
+    """Until no UNLOGGED TVIEW is empty for a crash. Raises ClusterError where no worker fills them."""
+    until(
+        lambda: not any(f.check == "unlogged-reset" for f in scene.doctor().findings),
+        "no worker refilled the UNLOGGED TVIEWs", 60,
+    )  # fmt: skip
+
+
+def random_kills(scene: Scene) -> None:
+    """Backend and server are killed in turn, at moments of a load that nobody chose."""
+    from pgtv.drills.crashes import KILLS, at_random
+
+    scene.commit_marker()
+    for seed, kill in enumerate(KILLS * 2):
+        other = scene.open()
+        at_random(scene, kill, seed)
+        scene.try_("SELECT 1", other, None)
+        refused = list(scene.refused)
+        scene.release()  # forgets them
+        scene.refused += refused
+        if kill == "server":
+            scene.server.start()
+        scene.server.wait_ready()
+    wait_refilled(scene)
+
+
+def resolve(scene: Scene) -> None:
+    """What a coordinator was about to commit when it was thrown out."""
+    for (gid,) in scene.rows("SELECT gid FROM pg_prepared_xacts ORDER BY 1"):
+        scene.paste(f"COMMIT PREPARED '{gid}';")
+
+
 def kill_and_start(scene: Scene) -> None:
     scene.commit_marker()
     scene.server.kill()
@@ -120,7 +173,8 @@ def kill_and_start(scene: Scene) -> None:
 
 
 _BACKEND = Sees(errors=(("08006", "connection|terminat"),), log=(_LOG_KILLED,), equal=True)
-_SERVER = Sees(errors=(("08006", "connection|terminat"),))
+# who waits for a statement is told of the postmaster's end, or of nothing at all
+_SERVER = Sees(errors=(("08006|57P01", "connection|terminat"),))
 _ALIVE = (Can.KILL_BACKEND, Can.LOG)
 _KILL = (Can.KILL,)
 
@@ -141,6 +195,10 @@ MODE = Mode(
             backend_at(barriers.in_refresh), _BACKEND, nothing, _ALIVE, Wish(DURABLE), own=True,
         ),
         Variant(
+            "server-mid-transaction", "The server is killed before COMMIT; a backend had written TVIEWs",
+            server_at(barriers.before_commit), _SERVER, restarted, _KILL, Wish(DURABLE), own=True,
+        ),
+        Variant(
             "server-mid-cascade", "The server is killed with one TVIEW written and others not",
             server_at(barriers.mid_cascade), _SERVER, restarted, _KILL, Wish(DURABLE), own=True,
         ),
@@ -156,6 +214,21 @@ MODE = Mode(
                 thresholds={"prepared-orphan.age_seconds": 0},
             ),
             commit_prepared, _KILL, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "server-after-commit-prepared", "The server is killed after COMMIT PREPARED",
+            after_commit_prepared, _SERVER, restarted, _KILL, Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "random", "Backends and the server are killed at random moments of a load", random_kills,
+            Sees(errors=_SERVER.errors, log=(_LOG_KILLED,), equal=True), resolve, _ALIVE + _KILL,
+            Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "unlogged-refilled", "A crash empties an UNLOGGED TVIEW and the worker refills it",
+            refilled,
+            Sees(errors=_SERVER.errors, log=(r"rebuilt tv_search",), equal=True), nothing,
+            (Can.KILL, Can.LOG), Wish(DURABLE), own=True,
         ),
         Variant(
             "unlogged-reset", "A crash empties an UNLOGGED TVIEW and no worker refills it",

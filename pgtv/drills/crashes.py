@@ -18,7 +18,7 @@ from pgtv.cluster.provider import Provider, Wish
 from pgtv.cluster.verbs import until
 from pgtv.drills import contents
 from pgtv.drills.barriers import POINTS, Point
-from pgtv.drills.crash_recovery import DURABLE
+from pgtv.drills.crash_recovery import DURABLE, wait_refilled
 from pgtv.drills.load import Load
 from pgtv.drills.scene import Scene
 from pgtv.drills.stage import Stage
@@ -73,7 +73,7 @@ def run(provider: Provider, count: int, seed: int, only: tuple[str, ...] = ()) -
 def _crash(scene: Scene, number: int, choice: tuple[Point | None, str, int]) -> Crash:
     point, kill, seed = choice
     started = time.monotonic()
-    crashed = _Crashed("", "")
+    crashed = Crashed("", "")
     try:
         crashed = _one(scene, point, kill, seed)
         outcome = _after(scene, point, number, seed)
@@ -104,14 +104,16 @@ def _choices(
 
 
 @dataclass(frozen=True)
-class _Crashed:
+class Crashed:
+    """Where the WAL was, and what ran."""
+
     lsn: str
     statement: str
 
 
-def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> _Crashed:
+def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> Crashed:
     """Crash at the point; the server runs again afterwards, and nothing is open."""
-    crashed = _named(scene, point, kill, seed) if point else _random(scene, kill, seed)
+    crashed = _named(scene, point, kill, seed) if point else at_random(scene, kill, seed)
     scene.release()
     if kill == "server":
         scene.server.start()
@@ -119,7 +121,7 @@ def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> _Crashed:
     return crashed
 
 
-def _named(scene: Scene, point: Point, kill: str, seed: int) -> _Crashed:
+def _named(scene: Scene, point: Point, kill: str, seed: int) -> Crashed:
     pid = point.reach(scene, _marker(seed))
     if point.warned and not any(f.check == point.warned for f in scene.doctor().findings):
         raise AssertionError(f"doctor did not say {point.warned} before the crash")
@@ -128,7 +130,7 @@ def _named(scene: Scene, point: Point, kill: str, seed: int) -> _Crashed:
         f" WHERE pid = {pid or 0}), '')"
     )
     _kill(scene, kill, pid)
-    return _Crashed(lsn, statement or point.title)
+    return Crashed(lsn, statement or point.title)
 
 
 def _kill(scene: Scene, kill: str, pid: int | None) -> None:
@@ -143,7 +145,7 @@ def _kill(scene: Scene, kill: str, pid: int | None) -> None:
     until(lambda: not scene.try_("SELECT 1", witness, None), "nobody was thrown out")
 
 
-def _random(scene: Scene, kill: str, seed: int) -> _Crashed:
+def at_random(scene: Scene, kill: str, seed: int) -> Crashed:
     """Kill at a moment of a load that nobody chose."""
     dice = random.Random(seed)  # noqa: S311
     with Load(scene, dice) as load:
@@ -155,7 +157,7 @@ def _random(scene: Scene, kill: str, seed: int) -> _Crashed:
             victim.statement
         )  # fmt: skip
         _kill(scene, kill, victim.pid)
-    return _Crashed(row[0] if row else "", statement)
+    return Crashed(row[0] if row else "", statement)
 
 
 def _marker(seed: int) -> str:
@@ -169,7 +171,7 @@ def _after(scene: Scene, point: Point | None, number: int, seed: int) -> str:
     prepared = [r[0] for r in scene.rows("SELECT gid FROM pg_prepared_xacts ORDER BY 1")]
     if point is not None and point.prepared and not prepared:
         return "failed: the prepared transaction is gone"
-    _refilled(scene)
+    wait_refilled(scene)
     if point is not None and point.prepared and point.there(scene, _marker(seed)):
         return "failed: what was only prepared is seen"
     for gid in prepared:
@@ -206,14 +208,6 @@ def _receipt(scene: Scene, args: tuple[str, ...]) -> list[str]:
     return (
         ["--receipt", f"{scene.folder()}/receipt.json"] if args[0] in ("repair", "refresh") else []
     )
-
-
-def _refilled(scene: Scene) -> None:
-    """UNLOGGED TVIEWs are emptied by a crash and refilled by the extension's worker."""
-    until(
-        lambda: not any(f.check == "unlogged-reset" for f in scene.doctor().findings),
-        "no worker refilled the UNLOGGED TVIEWs", 60,
-    )  # fmt: skip
 
 
 def compare(scene: Scene) -> dict[str, int]:

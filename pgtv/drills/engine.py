@@ -177,7 +177,10 @@ def _unseen(sees: Sees, found: Iterable[Finding], scene: Scene) -> Iterator[str]
         if not any(names(i, wanted) for i in ids):
             yield f"finding {wanted} (there were: {', '.join(ids) or 'none'})"
     for sqlstate, pattern in sees.errors:
-        if not any(r.sqlstate == sqlstate and re.search(pattern, r.message) for r in scene.refused):
+        if not any(
+            re.fullmatch(sqlstate, r.sqlstate) and re.search(pattern, r.message)
+            for r in scene.refused
+        ):
             said = "; ".join(f"{r.sqlstate} {r.message}" for r in scene.refused) or "none"
             yield f"error {sqlstate} {pattern!r} (there were: {said})"
     for pattern in sees.log:

@@ -19,6 +19,21 @@ PLAN_UNREADABLE = Break("UPDATE tviews.pg_tview_meta SET plan = '{}' WHERE entit
 TABLE_NOWHERE = Break(
     "UPDATE tviews.pg_tview_meta SET table_oid = 999999 WHERE entity = 'customer'"
 )
+TABLE_OTHER = Break(
+    "UPDATE tviews.pg_tview_meta SET table_oid = 'public.tb_product'::regclass"
+    " WHERE entity = 'customer'"
+)
+TABLE_COPY = Break(
+    "CREATE TABLE public.tv_customer_old (LIKE public.tv_customer INCLUDING ALL);"
+    "INSERT INTO public.tv_customer_old SELECT * FROM public.tv_customer;"
+    "UPDATE tviews.pg_tview_meta SET table_oid = 'public.tv_customer_old'::regclass"
+    " WHERE entity = 'customer'"
+)
+VIEW_NOWHERE = Break("UPDATE tviews.pg_tview_meta SET view_oid = 999999 WHERE entity = 'customer'")
+VIEW_OTHER = Break(
+    "UPDATE tviews.pg_tview_meta SET view_oid = 'tviews.public__tv_category'::regclass"
+    " WHERE entity = 'customer'"
+)
 VIEW_GONE = Break("DROP VIEW tviews.public__tv_customer CASCADE")
 ALL_GONE = Break("DELETE FROM tviews.pg_tview_meta")
 DEFINITION_LOST = Break("UPDATE tviews.pg_tview_meta SET definition = '' WHERE entity = 'customer'")
@@ -79,6 +94,26 @@ MODE = Mode(
             then_write(TABLE_NOWHERE, _WRITE),
             Sees(findings=("table-mismatch",)),
             repair,
+        ),
+        Variant(
+            "oid-of-another", "A registration points at the table of something else: writes fail",
+            then_write(TABLE_OTHER, _WRITE),
+            Sees(errors=(("42703", "pk_customer"),), findings=("table-mismatch:public.tv_customer",)),
+        ),
+        Variant(
+            "oid-of-copy", "A registration points at a copy of the table: the copy is kept, silent drift",
+            then_write(TABLE_COPY, _WRITE),
+            Sees(findings=("table-mismatch:public.tv_customer",)),
+        ),
+        Variant(
+            "view-oid-nowhere", "A registration points at a view that is not there: writes fail",
+            then_write(VIEW_NOWHERE, _WRITE),
+            Sees(errors=(("XX000", "does not exist"),), findings=("view-mismatch:public.tv_customer",)),
+        ),
+        Variant(
+            "view-oid-of-another", "A registration points at the view of another TVIEW: writes fail",
+            then_write(VIEW_OTHER, _WRITE),
+            Sees(errors=(("42703", "pk_customer"),), findings=("view-mismatch:public.tv_customer",)),
         ),
         Variant(
             "view-gone", "The backing view is dropped: writes fail",

@@ -24,7 +24,8 @@ PHASES = ("prepare", "inject", "detect", "recover", "verify")
 class Sees:
     """What must be seen after the injection; anything missing fails the drill.
 
-    errors: (SQLSTATE, regular expression) of what a statement was refused with or a session ended by.
+    errors: regular expressions of (SQLSTATE, message) that a statement was refused with or a session
+    ended by.
     findings: `check` or `check:object` of doctor's findings. verify: doctor compares contents too.
     thresholds: by `check.name`, for what would take hours to be old enough. log: regular expressions of
     the server's log. equal: TVIEWs whose rows must be right all along, because the failure rolled back.

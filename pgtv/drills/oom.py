@@ -10,7 +10,7 @@ from pgtv.drills.crash_recovery import DURABLE, until_restarted
 from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
 from pgtv.drills.statements import Break
-from pgtv.drills.steps import nothing
+from pgtv.drills.steps import nothing, repair
 
 _ALL = "UPDATE public.tb_customer SET name = name || '.' WHERE pk_customer BETWEEN {} AND {}"
 _WIDE = _ALL.format(1, 200)
@@ -22,6 +22,16 @@ _SORT = (
     "SET work_mem = '{}'; SELECT count(*) FROM (SELECT repeat(md5(g::text), 20) AS t"
     " FROM generate_series(1, {}) g ORDER BY 1 OFFSET 1) s"
 )
+# rows that a sort or a hash holds in memory as they are: too short to be compressed
+_LOAD = (
+    "SET session_replication_role = replica; INSERT INTO public.tb_product (fk_category, name, price)"
+    " SELECT 1, repeat(md5(g::text), 56), 1 FROM generate_series(1, 30000) g;"
+    " ANALYZE public.tb_product"
+)
+_BELOW = "UPDATE public.tb_category SET name = name || '.' WHERE pk_category = 3"
+REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_stock')")
+LINK = Break("""SELECT tviews.pg_tviews_create('public.tv_link{number}', $$
+    SELECT l.pk_{below} AS pk_link{number}, l.data FROM public.tv_{below} l $$);""")
 QUEUE = Break("pg_tviews.max_queue_size").sql
 ROWS = Break("pg_tviews.max_refresh_rows").sql
 DEPTH = Break("pg_tviews.max_propagation_depth").sql
@@ -120,6 +130,35 @@ def killed_for_memory(scene: Scene) -> None:
     until_restarted(scene, other)
 
 
+def killed_in_refresh(scene: Scene) -> None:
+    """A load went past the triggers; the extension's refresh of it all needs more than there is."""
+    scene.commit_marker()
+    scene.sql(_LOAD)
+    other, session = scene.open(), scene.open()
+    session.execute("SET work_mem = '4GB'")
+    scene.try_(REFRESH.sql, session, None)
+    until_restarted(scene, other)
+
+
+def chain(scene: Scene) -> None:
+    """As many TVIEWs above each other as need one step more than the server's own limit."""
+    scene.commit_marker()
+    (limit,) = scene.rows(f"SHOW {DEPTH}")[0]
+    statements, below = ["SET client_min_messages = error; SET ROLE shop_owner;"], "category"
+    for number in range(1, int(limit) + 2):
+        statements.append(LINK.sql.format(number=number, below=below))
+        below = f"link{number}"
+    scene.sql("\n".join(statements))
+    scene.try_(_BELOW)
+
+
+def deeper(scene: Scene) -> None:
+    """What doctor prints, for the whole server; then the statement again."""
+    scene.paste_cures()
+    until(lambda: not scene.new_findings(scene.doctor()), "the new limit does not count")
+    scene.paste(_BELOW + ";")
+
+
 MODE = Mode(
     3, "oom", "Out of memory and limits", "db-failures/test-oom",
     (
@@ -141,6 +180,11 @@ MODE = Mode(
             Sees(errors=(("54001", "depth"),), findings=("propagation-limit",)), raised(DEPTH),
         ),
         Variant(
+            "deep-chain", "TVIEWs read each other deeper than the server's own limit: writes fail", chain,
+            Sees(errors=(("54001", "propagation depth"),), findings=("propagation-limit",)), deeper,
+            own=True,
+        ),
+        Variant(
             "lock-table", "The shared lock table is full", lock_table,
             Sees(errors=(("53200", "out of shared memory"),)), end_holder,
             wish=Wish({"max_locks_per_transaction": "10", "max_connections": "30"}), own=True,
@@ -155,6 +199,13 @@ MODE = Mode(
             extension_memory,
             Sees(errors=(("08006", "connection|terminat"),), log=("was terminated by signal 6",)),
             nothing, (Can.BACKEND_MEMORY, Can.LOG), Wish(DURABLE), own=True,
+        ),
+        Variant(
+            "killed-in-refresh", "The OOM killer ends a refresh of many rows: the server restarts",
+            killed_in_refresh,
+            Sees(errors=(("08006", "connection|terminat"),), log=("was terminated by signal 9",),
+                 findings=("drift:public.tv_stock",), verify=True),
+            repair, (Can.MEMORY,), Wish(DURABLE | {"shared_buffers": "16MB"}, memory=140), own=True,
         ),
         Variant(
             "killed", "The kernel's OOM killer ends a backend: the server restarts", killed_for_memory,

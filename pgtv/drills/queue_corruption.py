@@ -8,8 +8,10 @@ that nobody clears, and the table in which early plans kept a queue.
 
 from __future__ import annotations
 
+import re
+
 from pgtv.cluster.provider import Wish
-from pgtv.cluster.verbs import Can
+from pgtv.cluster.verbs import Can, until
 from pgtv.drills import barriers
 from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene, insert_marker
@@ -20,6 +22,7 @@ _WRITE = "UPDATE public.tb_customer SET name = 'waits' WHERE pk_customer = 5"
 _GROWTH = "audit-log-growth"
 _AUDIT_ROWS = 1000
 _MUCH = {f"{_GROWTH}.rows": float(_AUDIT_ROWS)}
+_CHURN = 20  # transactions after the one that was forgotten
 _OLD = {"prepared-orphan.age_seconds": 0.0, "prepared-blocks.wait_seconds": 0.0}
 SUSPENDED = Break(
     "BEGIN; SELECT tviews.pg_tviews_suspend_triggers(); "
@@ -60,6 +63,31 @@ def orphaned(scene: Scene) -> None:
     """Prepared, and its coordinator is gone."""
     barriers.after_prepare(scene, "")
     scene.try_(_WRITE)
+
+
+def vacuum_held_back(scene: Scene) -> None:
+    """Prepared and forgotten; what others overwrite afterwards cannot be removed."""
+    barriers.after_prepare(scene, "")
+    for _ in range(_CHURN):
+        scene.sql("UPDATE public.tb_product SET price = price + 1 WHERE pk_product = 1")
+    assert _not_removable(scene) >= _CHURN, "vacuum could remove them"
+
+
+def _not_removable(scene: Scene) -> int:
+    """Dead rows of one TVIEW that VACUUM had to leave."""
+    said: list[str] = []
+    with scene.connect() as session:
+        session.add_notice_handler(lambda n: said.append(n.message_primary or ""))
+        session.execute("VACUUM (VERBOSE) public.tv_product")
+    found = re.search(r"(\d+) are dead but not yet removable", "\n".join(said))
+    assert found, "VACUUM says nothing of dead rows"
+    return int(found[1])
+
+
+def end_and_vacuum(scene: Scene) -> None:
+    scene.paste_cures({"prepared-vacuum.xid_age": 0.0, **_OLD})
+    scene.paste("VACUUM (ANALYZE) public.tv_product;")
+    until(lambda: _not_removable(scene) == 0, "vacuum still cannot remove them")
 
 
 def orphaned_quoted(scene: Scene) -> None:
@@ -189,6 +217,13 @@ MODE = Mode(
             Sees(errors=(("55P03", "lock timeout"),),
                  findings=("prepared-orphan:it's; DROP \\ 'x'",), thresholds=_OLD),
             skip=prepares,
+        ),
+        Variant(
+            "prepared-vacuum", "A prepared transaction holds vacuum back: TVIEWs grow",
+            vacuum_held_back,
+            Sees(findings=("prepared-vacuum:drill",),
+                 thresholds={"prepared-vacuum.xid_age": _CHURN / 2}, equal=True),
+            end_and_vacuum, skip=prepares,
         ),
         Variant(
             "prepared-commit", "Its coordinator had decided to commit",

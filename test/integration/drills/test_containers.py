@@ -43,7 +43,7 @@ def stage() -> Iterator[Stage]:
 @pytest.mark.parametrize(
     "name",
     [
-        "oom/killed", "connection-loss/network-cut", "disk-full/tablespace", "triggers/dropped",
+        "oom/killed", "oom/killed-in-refresh", "connection-loss/network-cut", "disk-full/tablespace", "triggers/dropped",
         "crash-recovery/server-mid-cascade", "crash-recovery/backend-mid-cascade",
     ],
 )  # fmt: skip
