@@ -9,6 +9,10 @@ Every command of a block has to exit 0, but for what the attributes say: exit=N 
 exits=N,N,… has one for each. Each runs in a shell of its own; what is exported holds for the blocks after
 it on the same database, until it is unset.
 
+What gives rows says which: a block of SQL with a query, or whose psql asks something last, has rows= or
+expect=, or (in a console) its output below. Rows are lines of output, in a block of SQL the empty ones too:
+a function that returns nothing returns one.
+
 Attributes: exit=N, exits=N,N,…, expect="text in the output", rows=N, setup=NAME (before the block, what
 nobody should paste: test/docs/setups/NAME.sql in its database, then NAME.sh in the folder), files=NAME
 (what is in test/docs/files/NAME lies in the folder where commands run), database=NAME (one database for
@@ -122,6 +126,41 @@ def exits(block: Block, count: int) -> list[int]:
     if "exit" in block.attributes or len(codes) != count:
         raise ValueError(f"{block.name}: exits= needs {count} numbers, without exit=")
     return codes
+
+
+_OPAQUE = re.compile(
+    r"(?P<comment>--[^\n]*)|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"",
+    re.DOTALL,
+)
+_STATEMENT = re.compile(r"([^;\\]*)(;|\\\w+[^\n]*|$)")
+_GIVES = re.compile(
+    r"\s*(?:SELECT|WITH|TABLE|VALUES|SHOW|EXPLAIN|FETCH)\b|.*\bRETURNING\b", re.I | re.S
+)
+
+
+# psql that asks something and shows it; not what its answer is only compared with
+_ASKS = re.compile(r"^(?!.*(?:grep -q|\$\(psql)).*(?:psql.*\bSELECT\b|pgtv sql .*\| *psql)", re.S)
+
+
+def queries(text: str) -> int:
+    """How many statements of SQL text for psql print rows: not those whose rows psql keeps or executes."""
+    bare = _OPAQUE.sub(lambda m: "" if m["comment"] else "x", text)
+    return sum(
+        1 for statement, end in _STATEMENT.findall(bare)
+        if _GIVES.match(statement) and not end.startswith("\\")
+    )  # fmt: skip
+
+
+def unsaid(block: Block) -> bool:
+    """Whether a block that gives rows does not say what they are, so that none would do as well."""
+    if block.language not in EXECUTED or {"rows", "expect", "elsewhere"} & set(block.attributes):
+        return False
+    if block.language == "sql":
+        return queries(block.text) > 0
+    console = block.language == "console"
+    typed = list(commands(block.text)) if console else [(block.text, "")]
+    asked = [output for command, output in typed if _ASKS.search(command)]
+    return bool(asked) and not asked[-1].strip()
 
 
 def shell(command: str) -> list[str]:

@@ -24,9 +24,11 @@ from blocks import (  # noqa: E402
     blocks,
     commands,
     exits,
+    queries,
     session,
     shell,
     units,
+    unsaid,
 )  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,8 +49,10 @@ def looked_at(real_server_18: Server) -> Iterator[Database]:
 def databases(real_server_18: Server) -> Iterator[dict[str, Database]]:
     """Databases by the name that blocks give them; all, and those that blocks made, are dropped after."""
     made: dict[str, Database] = {}
-    before = _names(real_server_18)
+    before, slots = _names(real_server_18), _slots(real_server_18)
     yield made
+    for slot in _slots(real_server_18) - slots:
+        real_server_18.psql(f"SELECT pg_drop_replication_slot('{slot}')")
     for database in made.values():
         for gid in database.sql(
             "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
@@ -56,6 +60,32 @@ def databases(real_server_18: Server) -> Iterator[dict[str, Database]]:
             database.sql("ROLLBACK PREPARED '" + gid.replace("'", "''") + "'")
     for name in _names(real_server_18) - before:
         real_server_18.drop_database(name)
+
+
+def test_every_block_that_gives_rows_says_which() -> None:
+    """Else a query that finds nothing passes for one that works."""
+    silent = [b.name for f in FILES for b in blocks(f) if unsaid(b)]
+    assert not silent, "rows= or expect= is missing:\n" + "\n".join(silent)
+
+
+def test_what_gives_rows_is_told_from_what_does_not() -> None:
+    one = "-- SELECT\nSET a = 'b;'; UPDATE t SET n = 1 RETURNING n; INSERT INTO t SELECT 1;"
+    assert queries(one) == 1
+    assert queries("SELECT 1 AS made \\gset\nSELECT format('DROP %I', 'x;') \\gexec\n") == 0
+    assert queries("-- of whom\nWITH a AS (SELECT 1) SELECT * FROM a") == 1
+    assert queries("SELECT f('x', $d$SELECT 1; SELECT 2$d$);\nDO $$ BEGIN SELECT; END $$;") == 1
+    for language, text, attributes, silent in (
+        ("sql", "SELECT 1;", {}, True), ("sql", "SELECT 1;", {"rows": "0"}, False),
+        ("sql", "UPDATE t SET n = 1;", {}, False), ("text", "SELECT 1;", {}, False),
+        ("console", "$ psql -c 'SELECT 1'", {}, True),
+        ("console", "$ psql -c 'SELECT 1'\n1", {}, False),
+        ("console", "$ psql -c 'SELECT 1'\n1\n$ psql -c 'SELECT 2'", {}, True),
+        ("console", "$ psql -c 'SELECT 1' | grep -q 1", {}, False),
+        ("console", "$ psql -f a.sql", {}, False), ("console", "$ pgtv doctor", {}, False),
+        ("console", "$ pgtv sql a/b | psql", {}, True), ("sh", "psql -c 'SELECT 1'", {}, True),
+        ("console", "$ psql", {"elsewhere": "test/x.py"}, False),
+    ):  # fmt: skip
+        assert unsaid(Block(ROOT, 1, language, text, attributes)) is silent, (language, text)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
@@ -98,6 +128,10 @@ def _fresh(server: Server) -> Database:
 
 def _names(server: Server) -> set[str]:
     return set(server.psql("SELECT datname FROM pg_database", "postgres").splitlines())
+
+
+def _slots(server: Server) -> set[str]:
+    return set(server.psql("SELECT slot_name FROM pg_replication_slots").splitlines())
 
 
 def _set_up(name: str, database: Database, folder: Path) -> None:
@@ -166,7 +200,7 @@ def _check(block: Block, out: str, seen: str) -> None:
     if "expect" in block.attributes:
         assert block.attributes["expect"] in seen, f"{block.name}:\n{seen}"
     if "rows" in block.attributes:
-        rows = [line for line in out.splitlines() if line]
+        rows = [line for line in out.splitlines() if line or block.language == "sql"]
         assert len(rows) == int(block.attributes["rows"]), f"{block.name}: {len(rows)} rows\n{out}"
 
 

@@ -37,9 +37,9 @@ def test_a_dump_is_restored_as_printed(tmp_path: Path) -> None:
         replacement.drop_database("shop_restored")
         said = works(roles, replacement, "postgres", tmp_path, names)
         assert 'role "postgres" already exists' in said
-        assert "restores registered and live" in works(
-            judge, replacement, "postgres", tmp_path, names
-        )
+        judged = works(judge, replacement, "postgres", tmp_path, names)
+        # the name of the folder may be long, and the line with it
+        assert "restores registered and live" in " ".join(judged.split())
         works(restore, replacement, "postgres", tmp_path, names)
         assert "9 TVIEWs: 9 equal" in works(verify, replacement, "postgres", tmp_path, names)
         works(rename, replacement, "postgres", tmp_path, names)
