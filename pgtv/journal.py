@@ -35,11 +35,12 @@ class Journal:
         if self._kept:
             self._path.unlink(missing_ok=True)
 
-    def batch(self, tview: str, done: Done) -> None:
-        """Add a batch that was committed. Raises UsageError."""
+    def batch(self, tview: str, done: Done, database: str | None = None) -> None:
+        """Add a batch that was committed. database: where a run acts on several. Raises UsageError."""
         if not self._kept:
             return
-        line = {
+        line: dict[str, Any] = {} if database is None else {"database": database}
+        line |= {
             "tview": tview, "inserted": done.inserted, "updated": done.updated,
             "deleted": done.deleted, "keys": done.keys,
             "overwritten": [{"kind": o.kind, "key": o.key, "old": o.old} for o in done.overwritten],

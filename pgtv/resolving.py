@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from pgtv import plan as plans
 from pgtv.catalog.dialects.base import ident
 from pgtv.errors import NotPossible, PgtvError
+from pgtv.journal import Journal
 from pgtv.repairs import dead_letters
-from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Receipt, dumps, now
+from pgtv.repairs.ending import ENDED, Ending, Outcome, Receipt, dumps, now
 from pgtv.repairs.touched import Touched
 from pgtv.session import Target
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from pgtv.catalog.model import Snapshot
     from pgtv.rows.merge import Pace
+    from pgtv.rows.written import TouchedTview
 
 _NO_SUCH = "42704"  # SQLSTATE: prepared transaction with identifier … does not exist
 
@@ -57,12 +59,13 @@ def apply(
         plans.save(dumps(receipt), path)
 
     save()
+    journal = Journal(path)
     try:
         for database in dict.fromkeys(e.transaction.database for e in receipt.endings):
             mine = [e for e in receipt.endings if e.transaction.database == database]
             there = target.in_database(database)
             seen = looked.get(database) if keys else None
-            _in_database(there, seen, mine, receipt, save, show, pace)
+            _in_database(there, seen, mine, receipt, journal, save, show, pace)
         failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
         receipt.outcome = "failed" if failed else "complete"
     except KeyboardInterrupt:
@@ -73,7 +76,10 @@ def apply(
         raise
     finally:
         receipt.finished_at = now()
-        save()
+        try:
+            save()
+        finally:
+            journal.close()
 
 
 def _in_database(
@@ -81,6 +87,7 @@ def _in_database(
     snapshot: Snapshot | None,
     endings: list[Ending],
     receipt: Receipt,
+    journal: Journal,
     save: Callable[[], None],
     show: Callable[[str], None],
     pace: Pace | None,
@@ -107,7 +114,7 @@ def _in_database(
                 if snapshot and ending.action == "rollback":
                     _keep_keys(connection, snapshot, ending)
                 _end(connection, target, ending, no_record, save, show)
-            _bring(touched, endings, receipt, save, show, pace)
+            _bring(touched, endings, receipt, journal, save, show, pace)
     except psycopg.Error as e:
         lost = translate(e)
         _failed([x for x in endings if x.outcome is Outcome.UNDER_WAY], _perhaps(lost))
@@ -273,6 +280,7 @@ def _bring(
     touched: Touched,
     endings: list[Ending],
     receipt: Receipt,
+    journal: Journal,
     save: Callable[[], None],
     show: Callable[[str], None],
     pace: Pace | None,
@@ -281,14 +289,15 @@ def _bring(
     over = [e for e in endings if e.outcome in (Outcome.DONE, Outcome.GONE)]
     labels = sorted({label for e in over for label in e.transaction.tviews})
 
-    def keep(row: Brought) -> None:
+    def keep(row: TouchedTview) -> None:
         receipt.rows.append(row)
         save()
+        journal.ended(row["tview"])
 
     if labels:
         touched.note()  # where what is ended was itself in the way of it
         show(f"-- verify and repair the rows of {', '.join(labels)}")
-        touched.bring(labels, keep, pace)
+        touched.bring(labels, keep, journal.batch, pace)
     touched.settle()
     here = endings[0].transaction.database
     receipt.owed = [*(o for o in receipt.owed if o.database != here), *touched.owed]

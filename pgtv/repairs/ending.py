@@ -15,6 +15,7 @@ from pgtv import __version__
 from pgtv.errors import Exit
 from pgtv.person import account
 from pgtv.repairs.twophase import Left, Transaction
+from pgtv.rows.written import TouchedTview
 
 ENDED = {"commit": "committed", "rollback": "rolled back"}
 SCHEMA = "pgtv.2pc-receipt/1"
@@ -52,21 +53,6 @@ class Ending:
 
 
 @dataclass
-class Brought:
-    """What happened to the rows of one TVIEW afterwards; see pgtv.rows.bring."""
-
-    database: str
-    tview: str
-    end: str
-    differing: int = 0
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    reason: str | None = None
-    hint: str | None = None
-
-
-@dataclass
 class Owed:
     """A TVIEW whose rows, with those of what reads it, are not known to be right after an ending.
 
@@ -84,6 +70,7 @@ class Owed:
 class Receipt:
     """What a run of `pgtv 2pc commit|rollback|cleanup` was to do, did and left.
 
+    rows: what was done to TVIEWs afterwards, with keys and old values, as a receipt of refresh has it.
     owed: written before the first statement, empty once all rows are right; what a run that died left
     here, `pgtv repair --apply` brings.
     """
@@ -95,7 +82,7 @@ class Receipt:
     system_identifier: str | None
     endings: list[Ending]
     left: list[Left] = field(default_factory=list)
-    rows: list[Brought] = field(default_factory=list)
+    rows: list[TouchedTview] = field(default_factory=list)
     owed: list[Owed] = field(default_factory=list)
     finished_at: str | None = None
     outcome: str = "planned"  # planned | running | complete | failed | interrupted
@@ -127,12 +114,12 @@ def plan(
 def exit_code(receipt: Receipt) -> Exit:
     """Unknown where one could not be looked into, not be ended or its rows not be brought; a warning
     where somebody else ended one the other way, or nobody knows how, and where rows stay owed."""
-    if any(r.end == "unsettled" for r in receipt.rows):
+    if any(r["end"] == "unsettled" for r in receipt.rows):
         return Exit.CRITICAL
     failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
     if (
         failed
-        or any(r.end == "unknown" for r in receipt.rows)
+        or any(r["end"] == "unknown" for r in receipt.rows)
         or any(x.unseen for x in receipt.left)
     ):
         return Exit.UNKNOWN

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.errors import PgtvError
-from pgtv.repairs.ending import Brought, Owed
+from pgtv.repairs.ending import Owed
 from pgtv.session import Target
 
 if TYPE_CHECKING:
     import psycopg
 
     from pgtv.catalog.model import Snapshot, Tview
-    from pgtv.rows.bring import Brought as OfTview
+    from pgtv.rows.bring import Brought
     from pgtv.rows.merge import Pace
+    from pgtv.rows.transaction import Done
+    from pgtv.rows.written import TouchedTview
 
 _BAD = ("unknown", "unsettled")
 
@@ -82,34 +84,50 @@ class Touched:
         one.noted = one.why is None
 
     def bring(
-        self, labels: Iterable[str], keep: Callable[[Brought], None], pace: Pace | None = None
+        self,
+        labels: Iterable[str],
+        keep: Callable[[TouchedTview], None],
+        batch: Callable[[str, Done, str], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Compare these TVIEWs and their dependents with their definitions, and write what differs.
 
         keep: told of each TVIEW as it ends, `unknown` with the reason where it could not be brought.
+        batch: told of each batch until then, and of the database. Raises what these two raise.
         """
         import psycopg
 
+        from pgtv.reports.refresh import entry
+        from pgtv.rows.bring import Brought, End
         from pgtv.session import translate
 
         left = dict.fromkeys(sorted(labels))
-        reason, hint = "it is no longer there", None
+        reason: str = "it is no longer there"
+        hint: str | None = None
 
         def ended(one: Brought) -> None:
             left.pop(one.tview, None)
             self._ended[one.tview] = one.end
-            keep(one)
+            keep({**entry(one), "database": self._database, "hint": one.hint})
+
+        def batched(label: str, done: Done) -> None:
+            if batch:
+                batch(label, done, self._database)
 
         try:
-            self._bring(left, ended, pace)
+            self._bring(left, ended, batched, pace)
         except (PgtvError, psycopg.Error) as e:
             error = translate(e) if isinstance(e, psycopg.Error) else e
             reason, hint = error.message, error.hint
         for label in list(left):
-            ended(Brought(self._database, label, "unknown", reason=reason, hint=hint))
+            ended(Brought(label, End.UNKNOWN, reason=reason, hint=hint))
 
     def _bring(
-        self, labels: Collection[str], keep: Callable[[Brought], None], pace: Pace | None
+        self,
+        labels: Collection[str],
+        ended: Callable[[Brought], None],
+        batched: Callable[[str, Done], None],
+        pace: Pace | None,
     ) -> None:
         """Raises PgtvError and psycopg.Error."""
         from pgtv.catalog.collect import collect
@@ -117,18 +135,9 @@ class Touched:
 
         snapshot = collect(self._connection)  # what was committed may have changed definitions
         tviews = with_dependents(snapshot, [t for t in snapshot.tviews if t.label in labels])
-
-        def ended(b: OfTview) -> None:
-            m = b.merged
-            keep(
-                Brought(
-                    self._database, b.tview, b.end.value, b.differing, m.inserted, m.updated,
-                    m.deleted, b.reason, b.hint,
-                )
-            )  # fmt: skip
-
         bring(
-            self._target, snapshot, tviews, apply=True, pace=pace, on_end=ended, final=False,
+            self._target, snapshot, tviews, apply=True, pace=pace, on_batch=batched, on_end=ended,
+            final=False,
         )  # fmt: skip
 
     def settle(self) -> None:

@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from pgtv.pasted import connect_line
-from pgtv.repairs.ending import ENDED, Brought, Ending, Outcome, Owed, Receipt
+from pgtv.repairs.ending import ENDED, Ending, Outcome, Owed, Receipt
 from pgtv.reports.twophase import what, who
+from pgtv.rows.written import TouchedTview
 from pgtv.shown import one_line, plural, printable
 
 
@@ -37,7 +38,7 @@ def applied(receipt: Receipt) -> Iterator[str]:
     for ending in receipt.endings:
         yield f"{ending.outcome:10} {one_line(ending.transaction.gid)}: {_end_text(ending)}"
     for row in receipt.rows:
-        yield f"{row.end:10} {one_line(_row_text(row))}"
+        yield f"{row['end']:10} {one_line(_row_text(row))}"
 
 
 def _end_text(ending: Ending) -> str:
@@ -52,14 +53,15 @@ def _end_text(ending: Ending) -> str:
     return one_line(printable(ending.error or "not attempted"))
 
 
-def _row_text(row: Brought) -> str:
-    text = row.tview
-    if row.differing:
+def _row_text(row: TouchedTview) -> str:
+    text = row["tview"]
+    if row["differing"]:
+        more = "at least " if row["at_least"] else ""
         text += (
-            f": {plural(row.differing, 'row')} differed, {row.inserted} inserted,"
-            f" {row.updated} changed, {row.deleted} deleted"
+            f": {more}{plural(row['differing'], 'row')} differed, {row['inserted']} inserted,"
+            f" {row['updated']} changed, {row['deleted']} deleted"
         )
-    return text + (f": {row.reason}" if row.reason else "")
+    return text + (f": {row['reason']}" if row["reason"] else "")
 
 
 def still_owed(owed: Iterable[Owed]) -> Iterator[str]:

@@ -40,3 +40,11 @@ class RefreshedTview(TypedDict):
     all_keys: bool
     overwritten: list[OverwrittenRow]
     complete: bool
+
+
+class TouchedTview(RefreshedTview):
+    """What was done to one TVIEW after prepared transactions that had touched it were ended. hint: what
+    to do where it could not be brought."""
+
+    database: str
+    hint: str | None

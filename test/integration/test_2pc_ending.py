@@ -194,6 +194,78 @@ apply(target, found.looked, receipt, Path(sys.argv[1]), show)
 """
 
 
+DRIFT = """
+UPDATE public.tv_customer SET data = '{"name": "by hand"}' WHERE pk_customer = 9;
+DELETE FROM public.tv_category WHERE pk_category = 2;
+"""
+BOTH = (
+    "UPDATE public.tb_category SET name = 'held' WHERE pk_category = 1",
+    "UPDATE public.tb_customer SET name = 'held' WHERE pk_customer = 7",
+)
+
+
+def overwritten(row: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    return [(o["kind"], o["key"]) for o in row["overwritten"]]
+
+
+@pytest.mark.parametrize("action", ["commit", "rollback", "cleanup"])
+def test_the_receipt_keeps_keys_and_old_values_of_rows_that_were_written(
+    shop: Database, tmp_path: Path, root: Path, action: str
+) -> None:
+    """As a receipt of refresh does: what people had written by hand can be read there."""
+    prepare(shop, "over", "; ".join(BOTH))
+    shop.sql(DRIFT)
+    file = tmp_path / "r.json"
+    words = ("--rollback", "--older-than", "0s", "--even-deciding")
+    args = words if action == "cleanup" else ("over",)
+    done = shop.pgtv("2pc", action, *args, "--apply", "--receipt", str(file))
+    assert done.returncode == 0 and differing(shop) == {}, done.stdout + done.stderr
+    receipt = json.loads(file.read_text())
+    jsonschema.validate(receipt, json.loads((root / "schemas/pgtv.2pc-receipt.1.json").read_text()))
+    rows = {r["tview"]: r for r in receipt["rows"]}
+    assert {r["database"] for r in rows.values()} == {shop.name}
+    customer, category = rows["public.tv_customer"], rows["public.tv_category"]
+    assert overwritten(customer) == [("changed", ["9"])] and customer["keys"] == [["9"]]
+    assert any('"by hand"' in (x or "") for x in customer["overwritten"][0]["old"])
+    assert overwritten(category) == [("missing", ["2"])] and customer["complete"]
+    assert category["overwritten"][0]["old"] is None
+    assert not file.with_name("r.json.batches").exists(), "the receipt has it all"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pgtv.cli import main
+from pgtv.journal import Journal
+batch = Journal.batch
+def dies(self, *args, **kw):
+    batch(self, *args, **kw)
+    os.kill(os.getpid(), signal.SIGKILL)
+Journal.batch = dies
+main.run(["2pc", "rollback", "over", "--apply", "--receipt", sys.argv[1]])
+"""
+
+
+def test_killed_what_was_written_by_then_is_beside_the_receipt(
+    shop18: Database, tmp_path: Path
+) -> None:
+    prepare(shop18, "over")
+    shop18.sql(DRIFT)
+    file = tmp_path / "r.json"
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED, str(file)],
+        env=shop18.server.env(shop18.name), check=False, timeout=60, capture_output=True, text=True,
+    )  # fmt: skip
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert json.loads(file.read_text())["outcome"] == "running"
+    (line,) = map(json.loads, file.with_name("r.json.batches").read_text().splitlines())
+    assert (line["database"], line["tview"]) == (shop18.name, "public.tv_customer")
+    assert overwritten(line) == [("changed", ["9"])] and line["keys"] == [["9"]]
+    assert any('"by hand"' in (x or "") for x in line["overwritten"][0]["old"])
+    assert shop18.pgtv("repair", "--apply").returncode == 0
+    assert "public.tv_customer" not in differing(shop18)
+
+
 @pytest.mark.parametrize("then", ["again", "COMMIT", "ROLLBACK"])
 def test_killed_before_the_statement_the_record_is_there_and_is_settled(
     shop18: Database, tmp_path: Path, then: str
@@ -238,7 +310,7 @@ def test_its_coordinator_was_faster(
     assert exit_code(receipt) == code
     assert "somebody else was faster" in next(applied(receipt))
     assert not [x for x in said if x.startswith("ROLLBACK")]
-    assert {r.end for r in receipt.rows} == {"equal"}, "its TVIEWs are looked at all the same"
+    assert {r["end"] for r in receipt.rows} == {"equal"}, "its TVIEWs are looked at all the same"
 
 
 def test_ended_by_somebody_else_in_the_last_moment(shop18: Database, tmp_path: Path) -> None:

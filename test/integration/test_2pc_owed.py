@@ -200,7 +200,7 @@ def test_a_connection_lost_before_rows_were_brought_is_no_success(
 
     apply(shop18.target(), found.looked, receipt, tmp_path / "r.json", show)
     assert receipt.endings[0].outcome is Outcome.DONE
-    assert {r.end for r in receipt.rows} == {"unknown"} and exit_code(receipt) == 3
+    assert {r["end"] for r in receipt.rows} == {"unknown"} and exit_code(receipt) == 3
     assert {o.tview for o in receipt.owed if o.noted} == {"public.tv_customer", "public.tv_basket"}
     assert shop18.pgtv("repair", "--apply").returncode == 0 and differing(shop18) == {}
 

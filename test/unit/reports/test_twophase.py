@@ -8,11 +8,14 @@ import pytest
 
 from pgtv.errors import Exit
 from pgtv.pasted import connect_line
-from pgtv.repairs.ending import Brought, Outcome, plan
+from pgtv.repairs.ending import Outcome, plan
 from pgtv.repairs.pending import Pending, Queued
 from pgtv.repairs.twophase import Held, Left, Transaction, Waiting
 from pgtv.reports import ending, twophase
+from pgtv.reports.refresh import entry
 from pgtv.reports.twophase import Listing
+from pgtv.rows.bring import Brought, End
+from pgtv.rows.merge import Merged
 from pgtv.rows.prepared import Keys
 
 ONE = Transaction(
@@ -108,7 +111,8 @@ def test_how_it_went() -> None:
     b.outcome, b.ended = Outcome.GONE, "rolled back"
     c.outcome, c.ended = Outcome.GONE, "committed"
     d.outcome, d.error = Outcome.FAILED, "no"
-    receipt.rows.append(Brought("shop", "tv_x", "merged", 1, 1, 0, 0))
+    row = entry(Brought("tv_x", End.MERGED, 1, merged=Merged(inserted=1)))
+    receipt.rows.append({**row, "database": "shop", "hint": None})
     assert list(ending.applied(receipt)) == [
         "done       g: rolled back",
         "gone       g: somebody else was faster: rolled back, as you wanted",
