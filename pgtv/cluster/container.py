@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pgtv.cluster import launcher
+from pgtv.cluster import launcher, packets
 from pgtv.cluster.binaries import RELEASE
 from pgtv.cluster.reaper import Reaper, of_container
 from pgtv.cluster.verbs import Can, Verbs
@@ -74,6 +74,8 @@ class Container(Verbs):
             Can.OTHER_BINARIES: "an image has the binaries of one release",
             Can.HOST: "its disks are seen from inside the container only",
         }
+        if why := packets.why_not():
+            self.cannot |= {Can.PACKETS: why}
 
     def start(self, wait: bool = True) -> Container:
         """Start a new container, or the one that was stopped, and wait until it answers.
@@ -310,6 +312,10 @@ class Container(Verbs):
 
     def cut_network(self) -> None:
         self._peer_network.disconnect(self._peer)
+
+    def drop_packets(self) -> None:
+        self._peer.reload()
+        packets.drop(self._peer.attrs["State"]["Pid"])
 
     def mend_network(self) -> None:
         self._peer_network.connect(self._peer)

@@ -71,8 +71,10 @@ class Local:
     def missing(self, powers: Iterable[Can]) -> str | None:
         from pgtv.cluster import room
 
+        socket = "a local server is reached by a socket, not by a network: --provider docker"
         lacking = {
-            Can.NETWORK: "a local server is reached by a socket, not by a network: --provider docker",
+            Can.NETWORK: socket,
+            Can.PACKETS: socket,
             Can.MEMORY: "only a container bounds a whole server's memory: --provider docker",
         }
         if why := room.cannot_mount():

@@ -38,6 +38,7 @@ class Can(StrEnum):
     BACKEND_MEMORY = "bound the memory of one of its processes"
     MEMORY = "bound its memory as a whole"
     NETWORK = "cut the network of a client"
+    PACKETS = "drop the packets of a client"
     OTHER_BINARIES = "start it with the binaries of another release"
     HOST = "look at its disks, and choose what lies on them"
     LOG = "read its log"
@@ -154,8 +155,12 @@ class Verbs(ABC):
         raise self.refuse(Can.NETWORK)
 
     def cut_network(self) -> None:
-        """Packets between that client and the server are dropped; neither is told."""
+        """That client's machine leaves the network; neither it nor the server is told."""
         raise self.refuse(Can.NETWORK)
+
+    def drop_packets(self) -> None:
+        """Packets of that client are dropped on their way, both ways; neither side is told."""
+        raise self.refuse(Can.PACKETS)
 
     def mend_network(self) -> None:
         raise self.refuse(Can.NETWORK)

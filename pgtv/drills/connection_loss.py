@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 from pgtv.cluster.provider import Wish
 from pgtv.cluster.verbs import Can
@@ -63,11 +64,20 @@ def end_pool(scene: Scene) -> None:
 
 
 def network_cut(scene: Scene) -> None:
-    """Packets of a client with locks are dropped; the server is not told, and keeps its session."""
+    """The machine of a client with locks leaves the network; the server keeps its session."""
+    _silenced(scene, scene.server.cut_network)
+
+
+def packets_dropped(scene: Scene) -> None:
+    """Something on the way drops the packets of a client with locks; both machines stay where they are."""
+    _silenced(scene, scene.server.drop_packets)
+
+
+def _silenced(scene: Scene, silence: Callable[[], None]) -> None:
     scene.commit_marker()
     scene.server.distant_client(f"BEGIN; {_UPDATE};", scene.name)
     scene.until_true(f"{_DISTANT} AND state = 'idle in transaction'")
-    scene.server.cut_network()
+    silence()
     scene.try_(_SAME_ROW)
 
 
@@ -117,6 +127,12 @@ MODE = Mode(
                  thresholds=_NOW),
             keepalive, (Can.NETWORK,),
             Wish(_KEEPALIVES), own=True,
+        ),
+        Variant(
+            "packets-dropped", "The packets of a client with locks are dropped", packets_dropped,
+            Sees(errors=(("55P03", "lock timeout"),), findings=("idle-in-transaction",),
+                 thresholds=_NOW),
+            keepalive, (Can.NETWORK, Can.PACKETS), Wish(_KEEPALIVES), own=True,
         ),
     ),
 )  # fmt: skip
