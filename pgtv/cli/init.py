@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pgtv.cli.options import connection_options, lock_limit
-from pgtv.errors import Exit, NotPossible
+from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target, connected
 
 if TYPE_CHECKING:
     import psycopg
 
+    from pgtv.catalog.model import Lease
     from pgtv.rows.state import Standing
 
 
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 @connection_options
 @click.option("--apply", is_flag=True, help="Run the statements; without it they are shown.")
 @click.option("--drop", is_flag=True, help="Drop the schema and everything in it instead.")
-def init(target: Target, apply: bool, drop: bool) -> int:
+@click.option(
+    "--forget", type=int, multiple=True, metavar="LEASE",
+    help="With --drop: drop it although this lease of `triggers disable` is open; may be repeated. Its"
+    " triggers stay as they are, and the rows that it owes wrong.",
+)  # fmt: skip
+def init(target: Target, apply: bool, drop: bool, forget: tuple[int, ...]) -> int:
     """Show, make or drop the schema pgtv.
 
     It keeps when which TVIEW was verified and with what result, which triggers are disabled until
@@ -29,12 +36,17 @@ def init(target: Target, apply: bool, drop: bool) -> int:
     Without --apply nothing is written: the SQL is printed as it would run, and runs in psql as it
     stands.
     """
+    from pgtv.applying import acting_session
     from pgtv.rows.state import script, standing
 
-    with connected(target, read_only=not apply) as connection:
+    if forget and not drop:
+        raise UsageError(
+            "--forget goes with --drop", "a lease ends by: pgtv triggers enable --apply"
+        )
+    with acting_session(target) if apply else connected(target) as connection:
         found = standing(connection)
         if drop:
-            return _drop(connection, found, apply)
+            return _drop(connection, found, forget, apply)
         if found is not None:
             return _standing(connection, found, apply)
         return _act(connection, script("install"), ["made the schema pgtv"], apply)
@@ -78,7 +90,6 @@ def _act(
     """Run `text` and say what was done; without `apply` print it instead. locking: a table that it
     writes, which somebody else may have made."""
     if apply:
-        _refuse_standby(connection)
         _transaction(connection, text, locking)
         click.echo("\n".join(done))
     else:
@@ -87,7 +98,13 @@ def _act(
     return Exit.HEALTHY
 
 
-def _drop(connection: psycopg.Connection[Any], found: Standing | None, apply: bool) -> int:
+def _drop(
+    connection: psycopg.Connection[Any],
+    found: Standing | None,
+    forget: tuple[int, ...],
+    apply: bool,
+) -> int:
+    """Drop the schema, unless that loses what nobody could find out again. Raises NotPossible."""
     from pgtv.rows.state import DROP, foreign
 
     if found is None:
@@ -95,13 +112,41 @@ def _drop(connection: psycopg.Connection[Any], found: Standing | None, apply: bo
         return Exit.HEALTHY
     if found.version is None:
         raise NotPossible(foreign(found).message, "it is left alone")
-    return _act(connection, DROP, ["dropped the schema pgtv"], apply, "pgtv init --drop --apply")
+    _require_no_lease(connection, forget)
+    words = "".join(f" --forget {n}" for n in forget)
+    command = f"pgtv init --drop{words} --apply"
+    return _act(connection, DROP, ["dropped the schema pgtv"], apply, command)
 
 
-def _refuse_standby(connection: psycopg.Connection[Any]) -> None:
-    row = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
-    if row and row[0]:
-        raise NotPossible("this server is a standby", "run it on the primary")
+def _require_no_lease(connection: psycopg.Connection[Any], forget: Collection[int]) -> None:
+    """Raises NotPossible while leases are open that are not named."""
+    from pgtv.catalog.collect import collect
+
+    snapshot = collect(connection)
+    if gap := snapshot.gap("leases"):
+        raise NotPossible(
+            f"whether leases are open is not known: {gap.reason}",
+            f"run it as a role that may: {', '.join(gap.needs)}" if gap.needs else None,
+        )
+    left = [lease for lease in snapshot.leases if lease.id not in forget]
+    if not left:
+        return
+    words = " ".join(f"--forget {lease.id}" for lease in snapshot.leases)
+    raise NotPossible(
+        f"the schema is needed: {'; '.join(_told(lease) for lease in left)}",
+        "first: pgtv triggers enable --apply; or, to leave triggers and rows as they are:"
+        f" pgtv init --drop {words} --apply",
+    )
+
+
+def _told(lease: Lease) -> str:
+    """What is lost with one that is open."""
+    text = f"lease {lease.id} ({lease.reason})"
+    if n := len(lease.triggers):
+        text += f" keeps the states that {n} disabled trigger{'' if n == 1 else 's'} had"
+    if lease.owed:
+        text += f"{' and' if lease.triggers else ''} owes rows of {', '.join(lease.owed)}"
+    return text
 
 
 def _transaction(connection: psycopg.Connection[Any], text: str, locking: str | None) -> None:

@@ -24,6 +24,8 @@ ACTING = {
     "refresh, rebuilt": ("refresh", "tv_customer", "--strategy", "rebuild", "--apply"),
     "triggers disable": ("triggers", "disable", "--for", "1h", "--reason", "it", "--apply"),
     "triggers enable": ("triggers", "enable", "--apply"),
+    "init": ("init", "--apply"),
+    "init --drop": ("init", "--drop", "--apply"),
     "upgrade detach": ("upgrade", "detach", "--snapshot", "detached.json", "--apply"),
     "upgrade attach": ("upgrade", "attach", "--from", "before.json", "--apply"),
 }
@@ -56,7 +58,7 @@ def _state(database: Database) -> tuple[object, ...]:
         row = connection.execute(
             "SELECT (SELECT count(*) FROM pg_extension),"
             " (SELECT string_agg(tgname || tgenabled::text, ' ' ORDER BY oid) FROM pg_trigger),"
-            " (SELECT data FROM tv_customer WHERE pk_customer = 3),"
+            " (SELECT data FROM tv_customer WHERE pk_customer = 3), to_regnamespace('pgtv'),"
             " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
         ).fetchone()
     assert row is not None

@@ -53,3 +53,36 @@ def test_a_restored_copy_of_an_older_version(shop: Database) -> None:
     done = shop.pgtv("init", "--apply")
     assert done.returncode == 0 and "belongs to this database" in done.stdout
     assert "version 3" in shop.pgtv("init").stdout
+
+
+def test_what_leases_keep_is_not_dropped(shop: Database) -> None:
+    """Neither while they hold triggers, nor while rows are owed that nobody else knows of."""
+    shop.pgtv("init", "--apply")
+    took = ("triggers", "disable", "tv_category", "--for", "1h", "--reason", "a load", "--apply")
+    assert shop.pgtv(*took).returncode == 0
+    for args in (("init", "--drop"), ("init", "--drop", "--apply")):
+        done = shop.pgtv(*args)
+        assert done.returncode == 3 and not done.stdout, done
+        assert "lease 1 (a load) keeps the states that " in done.stderr
+        assert "first: pgtv triggers enable --apply" in done.stderr
+    assert shop.pgtv("triggers", "enable", "--apply").returncode == 0
+    shop.sql("UPDATE pgtv.lease SET owed = entities")
+    assert "lease 1 (a load) owes rows of " in shop.pgtv("init", "--drop", "--apply").stderr
+    assert shop.pgtv("triggers", "enable", "--apply").returncode == 0
+    assert shop.pgtv("init", "--drop", "--apply").returncode == 0
+    assert shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "t"
+
+
+def test_a_lease_that_is_named_is_given_up(shop18: Database) -> None:
+    shop = shop18
+    shop.pgtv("init", "--apply")
+    took = ("triggers", "disable", "tv_category", "--for", "1h", "--reason", "a load", "--apply")
+    assert shop.pgtv(*took).returncode == 0
+    assert shop.pgtv("init", "--drop", "--forget", "2", "--apply").returncode == 3
+    shown = shop.pgtv("init", "--drop", "--forget", "1")
+    assert shown.returncode == 0 and "DROP SCHEMA pgtv" in shown.stdout
+    assert "pgtv init --drop --forget 1 --apply runs this" in shown.stderr
+    assert shop.pgtv("init", "--drop", "--forget", "1", "--apply").returncode == 0
+    off = shop.pgtv("doctor", "--only", "triggers", "--format", "json")
+    assert "trigger-disabled" in off.stdout, "and doctor knows of them without it"
+    assert shop.pgtv("init", "--forget", "1").returncode == 3
