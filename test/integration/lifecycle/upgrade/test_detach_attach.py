@@ -15,7 +15,7 @@ from pgtv import fence
 from pgtv.applying import apply
 from pgtv.catalog.model import Snapshot
 from pgtv.cluster.server import Server, new_server
-from pgtv.errors import QueryError
+from pgtv.errors import ClusterError, QueryError
 from pgtv.lifecycle.upgrade import attach, detach
 from pgtv.lifecycle.upgrade.program import OPTIONS
 from pgtv.lifecycle.upgrade.same import compare, lost
@@ -125,6 +125,45 @@ def test_a_dropped_extension_is_attached_from_any_snapshot(rich: Database, tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert compare(before, rich.snapshot()).changes == ()
     assert differing(rich) == {}
+
+
+@pytest.mark.slow
+def test_an_update_of_the_extension_that_failed_is_dropped_and_attached(tmp_path: Path) -> None:
+    """A view of one's own reads columns that the update takes away: writes fail until this is done."""
+    with shop_server(require_real(18, "0.1.0-beta.33")) as server:
+        Database(server, "shop_template").sql(EVERYTHING)
+        server.create_database("by_detach", "shop_template")
+        dropped, by_detach = Database(server, "shop_template"), Database(server, "by_detach")
+        file = tmp_path / "nightly.json"
+        assert dropped.pgtv("snapshot", "save", str(file)).returncode == 0
+        before, physical = dropped.snapshot(), dropped.sql(PHYSICAL)
+        server.stop()
+        server.binaries = require_real(18)
+        server.start()
+        for shop in (dropped, by_detach):
+            with pytest.raises(ClusterError, match=r"(?s)cannot drop column .*view public\.reader"):
+                shop.sql("ALTER EXTENSION pg_tviews UPDATE")
+            with pytest.raises(ClusterError, match="library catalog revision 10 does not match"):
+                shop.sql(RENAME)
+        dropped.sql("DROP EXTENSION pg_tviews CASCADE")
+        assert dropped.sql(PHYSICAL) == physical
+        dropped.sql(RENAME)
+        done = attached(dropped, file)
+        assert "public.tv_customer: 0 inserted, 1 changed, 0 deleted" in done.stdout, done.stderr
+        # with the new library above the old catalog, detaching saves what there is
+        saved = tmp_path / "before.json"
+        detached(by_detach, saved)
+        done = attached(by_detach, saved)
+        assert "all equal, none written" in done.stdout, done.stderr
+        for shop in (dropped, by_detach):
+            after = shop.snapshot()
+            assert after.extension.version == "0.1.0-beta.34"
+            assert compare(before, after).changes == ()
+            assert shop.sql("SELECT count(created_at) FROM public.reader") == "200\n"
+            write_everywhere(shop)
+            assert differing(shop) == {}
+            healthy = shop.pgtv("doctor", "--only", "metadata", "--only", "triggers")
+            assert healthy.returncode == 0, healthy.stdout
 
 
 def test_attach_plans_offline_what_psql_can_run(rich18: Database, tmp_path: Path) -> None:
