@@ -96,7 +96,7 @@ CHECK = Check(
     effect=Effect.WRITES_FAIL,
     run=run,
     needs=("catalog_revision",),
-    generations=("current",),
+    generations=("current", "unknown"),
     provoke=Provoke(
         elsewhere="test/integration/checks/test_installation.py::test_new_library_old_sql"
     ),

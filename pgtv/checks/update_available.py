@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.versions import newer, update
+from pgtv.checks.versions import newer, update, updates_in_place
 from pgtv.finding import Effect, Finding, Remedy, Severity
 
 
@@ -34,7 +34,7 @@ def run(context: Context) -> Iterator[Finding]:
         remedy=update(
             context, "It re-registers TVIEWs where needed. There is no way back but a backup."
         )
-        if context.dialect.acts
+        if context.dialect.acts or updates_in_place(extension.version)
         else Remedy(note="This release cannot be updated in place: see the upgrade guide."),
     )
 

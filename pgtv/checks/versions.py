@@ -14,6 +14,11 @@ def required_revision(context: Context) -> int | None:
     return REVISIONS.get(context.snapshot.extension.library_version or "")
 
 
+def updates_in_place(version: str | None) -> bool:
+    """Whether ALTER EXTENSION leads from that release to the current one: known from beta.20 on."""
+    return version in REVISIONS
+
+
 def newer(version: str | None, than: str | None) -> bool:
     """Whether one release name is later than another, by the numbers in it."""
     return bool(version and than) and _numbers(version) > _numbers(than)

@@ -17,10 +17,10 @@ META = "tviews.pg_tview_meta"  # for the statements that provoke checks
 
 # What each release's install script says of its catalog, and so what its library insists on.
 REVISIONS: Mapping[str, int] = {
-    "0.1.0-beta.21": 2, "0.1.0-beta.22": 2, "0.1.0-beta.23": 3, "0.1.0-beta.24": 3,
-    "0.1.0-beta.25": 3, "0.1.0-beta.26": 4, "0.1.0-beta.27": 5, "0.1.0-beta.28": 6,
-    "0.1.0-beta.29": 7, "0.1.0-beta.30": 8, "0.1.0-beta.31": 9, "0.1.0-beta.32": 9,
-    "0.1.0-beta.33": 9, "0.1.0-beta.34": 10,
+    "0.1.0-beta.20": 1, "0.1.0-beta.21": 2, "0.1.0-beta.22": 2, "0.1.0-beta.23": 3,
+    "0.1.0-beta.24": 3, "0.1.0-beta.25": 3, "0.1.0-beta.26": 4, "0.1.0-beta.27": 5,
+    "0.1.0-beta.28": 6, "0.1.0-beta.29": 7, "0.1.0-beta.30": 8, "0.1.0-beta.31": 9,
+    "0.1.0-beta.32": 9, "0.1.0-beta.33": 9, "0.1.0-beta.34": 10,
 }  # fmt: skip
 
 STUB = "pgtv_empty"  # a table that is there for the time of a transaction

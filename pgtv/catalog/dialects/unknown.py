@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgtv.catalog.dialects.base import literal
+from pgtv.catalog.dialects.base import Dialect, literal
 from pgtv.catalog.dialects.beta19 import Beta19Dialect
 
 
 @dataclass(frozen=True)
 class UnknownDialect(Beta19Dialect):
+    def rebuild_empty(self) -> str:
+        """Its schema is that of every release since the early ones."""
+        return Dialect.rebuild_empty(self)
+
     def tviews_query(self, extschema: str) -> str:
         """Rows that look like registrations, by the columns that every generation had so far."""
         row = "pg_catalog.to_jsonb(m)"

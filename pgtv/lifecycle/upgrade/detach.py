@@ -13,6 +13,7 @@ from pgtv import __version__, fence
 from pgtv.catalog import dialects
 from pgtv.catalog.dialects.base import EXTENSION, literal
 from pgtv.catalog.model import Snapshot
+from pgtv.checks.versions import updates_in_place
 from pgtv.finding import Finding, Severity
 from pgtv.plan import Plan, Step, plan_for
 from pgtv.repairs.sources import from_snapshot
@@ -39,7 +40,12 @@ def obstacles(snapshot: Snapshot, findings: Iterable[Finding], others: Sequence[
         return [f"{EXTENSION} is not installed here"]
     dialect = dialects.named(snapshot.extension.generation)
     if not dialect.detaches:
-        return [f"pgtv only looks at catalogs of the generation {dialect.name}"]
+        name = f"{EXTENSION} {snapshot.extension.version}"
+        if updates_in_place(snapshot.extension.version):
+            return [
+                f"pgtv does not know the catalog of {name}: update the extension first, in place"
+            ]
+        return [f"pgtv does not know the catalog of {name}"]
     if not snapshot.server.is_superuser:
         why.append(f"{snapshot.server.user} is no superuser: CREATE EXTENSION will need one")
     needed = NEEDED if dialect.has_plan else tuple(n for n in NEEDED if n not in _LATER)

@@ -11,7 +11,7 @@ from pgtv.catalog.model import Extension, Server, Snapshot
 from pgtv.checks.examine import Outcome, State, examine
 from pgtv.checks.registry import all_checks
 from pgtv.checks.versions import newer
-from pgtv.finding import Severity
+from pgtv.finding import Effect, Severity
 
 HEALTHY = Snapshot(
     taken_at="2026-01-01T00:00:00+00:00",
@@ -58,6 +58,27 @@ def test_an_update_that_did_not_reach_the_catalog() -> None:
     half = replace(HEALTHY.extension, catalog_revision=9)
     (finding,) = said("library-mismatch", replace(HEALTHY, extension=half)).findings
     assert finding.severity is Severity.CRITICAL
+
+
+def of_another_generation(extension: Extension) -> Snapshot:
+    return replace(HEALTHY, extension=replace(extension, generation="unknown"))
+
+
+def test_a_release_before_those_that_pgtv_knows_is_led_to_its_update() -> None:
+    """beta.20 to beta.27: looked at as a catalog not known, and updated in place."""
+    older = of_another_generation(
+        replace(HEALTHY.extension, version="0.1.0-beta.27", catalog_revision=5, contract_version=1)
+    )
+    (finding,) = said("catalog-unknown", older).findings
+    assert finding.remedy and finding.remedy.note
+    assert "ALTER EXTENSION pg_tviews UPDATE; then pgtv knows" in finding.remedy.note
+    (finding,) = said("update-available", older).findings
+    assert finding.remedy and "ALTER EXTENSION pg_tviews UPDATE;" in finding.remedy.sql
+    (finding,) = said("library-mismatch", older).findings
+    assert (finding.severity, finding.effect) == (Severity.CRITICAL, Effect.WRITES_FAIL)
+    later = of_another_generation(replace(HEALTHY.extension, version="0.2.0", contract_version=3))
+    (finding,) = said("catalog-unknown", later).findings
+    assert finding.remedy and "Look for a newer pgtv" in (finding.remedy.note or "")
 
 
 def test_release_names_are_compared_by_number() -> None:
