@@ -16,7 +16,7 @@ from pgtv.errors import Exit, NotPossible, UsageError
 
 if TYPE_CHECKING:
     from pgtv.cluster.provider import Provider
-    from pgtv.drills.model import Outcome, Report
+    from pgtv.drills.model import Mode, Outcome, Report, Variant
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "json", "junit", "html")
@@ -88,8 +88,9 @@ def list_(fmt: str) -> int:
 @drill.command()
 @click.argument("drills", nargs=-1, metavar="[MODE[/VARIANT]]...", shell_complete=_names)
 @click.option(
-    "--provider", type=click.Choice(["local", "docker", "existing"]),
-    help="Where servers come from; told by --image and --dsn, else local.",
+    "--provider", type=click.Choice(["local", "docker", "existing", "both"]),
+    help="Where servers come from; told by --image and --dsn, else local. both: local, and in containers"
+    " what local servers cannot do, where their image is here.",
 )  # fmt: skip
 @click.option("--image", help="Container image with PostgreSQL and the extension.")
 @click.option(
@@ -141,11 +142,11 @@ def run(
     commit = store.commit()  # as it is now: work may go on beside
     clean_up_when_ended()
     try:
-        for one in providers(provider, image, dsn, majors):
+        for one, drills_of_it in _shared_out(chosen, provider, image, dsn, majors):
             if verbosity >= 0:
-                click.echo(f"{plural(len(chosen), 'drill')}: {one.label}", err=True)
+                click.echo(f"{plural(len(drills_of_it), 'drill')}: {one.label}", err=True)
             with Stage(one, keep) as stage:
-                for mode, variant in chosen:
+                for mode, variant in drills_of_it:
                     outcomes.append(run_one(stage, mode, variant))
                     if verbosity >= 0:
                         _tell(outcomes[-1], verbosity)
@@ -158,6 +159,32 @@ def run(
                     write_output(_render(report, form), file)
             write_output(_render(report, fmt), output)
     return report.exit
+
+
+def _shared_out(
+    chosen: list[tuple[Mode, Variant]],
+    provider: str | None,
+    image: str | None,
+    dsn: str | None,
+    majors: tuple[int, ...],
+) -> list[tuple[Provider, list[tuple[Mode, Variant]]]]:
+    """Which provider runs which drills: each all of them, but for what is done in containers instead."""
+    from pgtv.cluster.container import IMAGE, image_here
+    from pgtv.cluster.provider import Docker
+
+    if provider != "both":
+        return [(one, chosen) for one in providers(provider, image, dsn, majors)]
+    if image or dsn:
+        raise UsageError("--provider both goes with neither --image nor --dsn")
+    local, container = providers("local", None, None, majors), Docker(IMAGE)
+    beside = [
+        (m, v) for m, v in chosen
+        if local[0].missing(v.needs) and not container.missing(v.needs)
+    ]  # fmt: skip
+    if not beside or not image_here():
+        return [(one, chosen) for one in local]
+    rest = [c for c in chosen if c not in beside]
+    return [*((one, rest) for one in local if rest), (container, beside)]
 
 
 def _tell(outcome: Outcome, verbosity: int) -> None:

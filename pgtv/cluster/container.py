@@ -356,6 +356,19 @@ class Container(Verbs):
         return self
 
 
+def image_here(image: str = IMAGE) -> bool:
+    """Whether an engine answers that has the image, so that nothing has to be fetched."""
+    try:
+        import docker
+
+        engine = docker.from_env(timeout=10)
+        engine.images.get(image)
+    except Exception:  # no package, no engine, no image: what it says is of no interest
+        return False
+    engine.close()
+    return True
+
+
 def _name() -> str:
     """Of a container yet to be made, so that it can be found however its maker ends."""
     return f"pgtv-{secrets.token_hex(8)}"

@@ -3,6 +3,9 @@
 #
 # usage: run_all_tests.sh [--output FOLDER] [--image IMAGE | --dsn CONNINFO | --major MAJOR…] [--keep] [-v]
 #
+# Servers are local ones, and containers for what these cannot do, where the image of tools/make-image is
+# here; with --image all in containers of it, with --dsn in databases on an existing server.
+#
 #   --output FOLDER   where drills.json, drills.xml and drills.html go (default: ./drill-results)
 #
 # Exits 0 only when all that could run passed; 2 when something failed; 3 when nothing could run.
@@ -11,12 +14,13 @@ lib=$(dirname "$0")/lib
 . "$lib/simulate-failure.sh"
 
 output=drill-results
+where='--provider both'
 left=$#
 while [ "$left" -gt 0 ]; do # what is not for this script goes to the end, in the order that it had
     left=$((left - 1))
     case $1 in
     -h | --help)
-        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        sed -n '2,11s/^# \{0,1\}//p' "$0"
         exit
         ;;
     --output=*)
@@ -32,6 +36,7 @@ while [ "$left" -gt 0 ]; do # what is not for this script goes to the end, in th
         shift
         ;;
     *)
+        case $1 in --image | --image=* | --dsn | --dsn=* | --provider | --provider=*) where= ;; esac
         set -- "$@" "$1"
         ;;
     esac
@@ -39,7 +44,8 @@ while [ "$left" -gt 0 ]; do # what is not for this script goes to the end, in th
 done
 mkdir -p "$output"
 code=0
+# shellcheck disable=SC2086 # two words, or none
 run_pgtv drill run "$@" --json "$output/drills.json" --junit "$output/drills.xml" \
-    --html "$output/drills.html" || code=$?
+    --html "$output/drills.html" $where || code=$?
 echo "reports: $output/drills.json $output/drills.xml $output/drills.html"
 exit "$code"

@@ -15,10 +15,12 @@ import jsonschema
 import pytest
 from servers import require_real, until
 
+from pgtv.cli.drill import _shared_out
 from pgtv.drills import store
 from pgtv.drills.crashes import RANDOM, _choices
 from pgtv.drills.model import State
 from pgtv.drills.registry import select
+from pgtv.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 SCRIPTS = ROOT / "test" / "failure-modes"
@@ -281,22 +283,28 @@ def test_run_all(tmp_path: Path) -> None:
     done = subprocess.run(
         [str(SCRIPTS / "run_all_tests.sh"), "--output", str(tmp_path)],
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        capture_output=True, text=True, check=False, timeout=1200,
+        capture_output=True, text=True, check=False, timeout=2400,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert {f.name for f in tmp_path.iterdir()} == {"drills.json", "drills.xml", "drills.html"}
 
 
 @pytest.mark.parametrize(
-    ("args", "passed_on"),
+    ("args", "passed_on", "where"),
     [
-        (("--output", "{}", "-v", "--keep"), ["-v", "--keep"]),
-        (("-v", "--output", "{}", "--keep"), ["-v", "--keep"]),
-        (("--dsn", "service=a b", "--output={}"), ["--dsn", "service=a b"]),
+        (("--output", "{}", "-v", "--keep"), ["-v", "--keep"], ["--provider", "both"]),
+        (("-v", "--output", "{}", "--keep"), ["-v", "--keep"], ["--provider", "both"]),
+        (("--dsn", "service=a b", "--output={}"), ["--dsn", "service=a b"], []),
+        (("--image=my/image", "--output={}"), ["--image=my/image"], []),
+        (("--output={}", "--provider", "local"), ["--provider", "local"], []),
     ],
 )
 def test_the_folder_of_reports_may_be_said_anywhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], passed_on: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    args: tuple[str, ...],
+    passed_on: list[str],
+    where: list[str],
 ) -> None:
     fake, folder = tmp_path / "pgtv", tmp_path / "a b"
     fake.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >'{tmp_path}/said'\n")
@@ -307,6 +315,26 @@ def test_the_folder_of_reports_may_be_said_anywhere(
     said = (tmp_path / "said").read_text().splitlines()
     assert said[: 2 + len(passed_on)] == ["drill", "run", *passed_on]
     assert said[2 + len(passed_on) :][:2] == ["--json", f"{folder}/drills.json"]
+    assert said[2 + len(passed_on) :][6:] == where
+
+
+def test_what_local_servers_cannot_do_runs_in_containers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once, however many majors; where there is no image it stays with the local ones, who say why."""
+    chosen = select(["oom/killed", "connection-loss/network-cut", "triggers/dropped"])
+    monkeypatch.setattr("pgtv.cluster.container.image_here", lambda: True)
+    shared = _shared_out(chosen, "both", None, None, (18, 17))
+    told = [(p.name, [f"{m.id}/{v.id}" for m, v in of_it]) for p, of_it in shared]
+    assert told == [
+        ("local", ["triggers/dropped"]), ("local", ["triggers/dropped"]),
+        ("docker", ["oom/killed", "connection-loss/network-cut"]),
+    ]  # fmt: skip
+    monkeypatch.setattr("pgtv.cluster.container.image_here", lambda: False)
+    ((local, of_it),) = _shared_out(chosen, "both", None, None, (18,))
+    assert (local.name, of_it) == ("local", chosen)
+    with pytest.raises(UsageError, match="neither --image nor --dsn"):
+        _shared_out(chosen, "both", "my/image", None, ())
 
 
 def test_a_folder_of_reports_is_needed_after_its_option() -> None:
