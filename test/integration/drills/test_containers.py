@@ -40,12 +40,12 @@ def stage() -> Iterator[Stage]:
         yield stage
 
 
+# those of crash-recovery run by their script: test_image.py
 @pytest.mark.parametrize(
     "name",
     [
         "oom/killed", "oom/killed-in-refresh", "connection-loss/network-cut",
         "connection-loss/packets-dropped", "disk-full/tablespace", "triggers/dropped",
-        "crash-recovery/server-mid-cascade", "crash-recovery/backend-mid-cascade",
     ],
 )  # fmt: skip
 def test_drill(stage: Stage, name: str) -> None:
