@@ -10,8 +10,10 @@ from pgtv.catalog.model import Prepared, Tview
 from pgtv.catalog.waits import Wait, held_by, shut, strength, waits, written_by
 from pgtv.checks.coordinators import coordinator
 from pgtv.checks.declare import Context, once
-from pgtv.finding import Remedy
+from pgtv.finding import Finding, Remedy
 from pgtv.pasted import connect_line
+
+_SHOW = "pgtv 2pc show "  # what `remedy` names
 
 
 def remedy(context: Context, prepared: Prepared) -> Remedy:
@@ -49,6 +51,17 @@ def remedy(context: Context, prepared: Prepared) -> Remedy:
         note=note,
         decide="Rolling back loses what it wrote, if its coordinator decided to commit.",
     )
+
+
+def ended_by(finding: Finding) -> str | None:
+    """The command that does this remedy of a prepared transaction; None of any other finding.
+
+    Not its statements: what is ended by it leaves a record, and rows that were missed are brought.
+    """
+    command = (finding.remedy and finding.remedy.command) or ""
+    if not command.startswith(_SHOW):
+        return None
+    return f"pgtv 2pc rollback {command.removeprefix(_SHOW)} --apply"
 
 
 def unlogged_of(context: Context, prepared: Prepared) -> list[Tview]:

@@ -14,6 +14,7 @@ from pgtv.catalog.dialects.base import Dialect
 from pgtv.checks.bringing import statements as bringing
 from pgtv.checks.examine import Examination
 from pgtv.checks.registry import all_checks
+from pgtv.checks.resolving import ended_by
 from pgtv.finding import Finding, Severity
 from pgtv.graph.edges import Edges, edges
 from pgtv.plan import PHASES, Left, Plan, Step, plan_for
@@ -116,6 +117,8 @@ def _why_not(finding: Finding, dialect: Dialect, named: tuple[str, ...]) -> str 
         return note or "nothing here cures it; see its page"
     if not dialect.acts:
         return f"pgtv only looks at catalogs of the generation {dialect.name}"
+    if command := ended_by(finding):
+        return f"{finding.remedy.decide or ''} To do it, with a record kept: {command}".strip()
     if any(s.startswith("\\") for s in finding.remedy.sql):
         return "it has to be done in another database: run pgtv there, or paste what doctor prints"
     if finding.remedy.decide and finding.id not in named:

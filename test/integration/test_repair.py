@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -113,17 +114,41 @@ def test_a_saved_plan_is_applied_only_to_the_state_that_it_was_made_for(
 def test_what_a_person_must_decide_is_not_planned_unless_named(
     shop: Database, tmp_path: Path
 ) -> None:
+    shop.sql("CREATE RULE mine AS ON UPDATE TO public.tv_customer DO ALSO NOTHING")
+    rules = "SELECT count(*) FROM pg_rules WHERE rulename = 'mine'"
+    done = shop.pgtv("repair")
+    assert "\nDROP RULE" not in done.stdout
+    assert "left alone: table-rules:public.tv_customer" in done.stdout
+    receipt = str(tmp_path / "r.json")
+    args = ("repair", "table-rules:public.tv_customer", "--apply", "--receipt", receipt)
+    assert shop.sql(rules) == "1\n" and shop.pgtv(*args).returncode == 0
+    assert shop.sql(rules) == "0\n"
+
+
+def test_prepared_transactions_are_ended_by_the_command_that_keeps_a_record(
+    shop: Database, tmp_path: Path
+) -> None:
+    """A bare ROLLBACK PREPARED leaves no dead letter, and brings no rows; nor is its xid looked at."""
+    assert shop.pgtv("init", "--apply").returncode == 0
     shop.sql(
         "BEGIN; UPDATE public.tb_product SET name = 'u' WHERE pk_product = 1;"
-        " PREPARE TRANSACTION 'decide';"
+        " PREPARE TRANSACTION 'it''s mine';"
     )
-    done = shop.pgtv("repair")
-    assert "\nROLLBACK PREPARED" not in done.stdout
-    assert "left alone: prepared-unlogged:decide" in done.stdout
-    receipt = str(tmp_path / "r.json")
-    args = ("repair", "prepared-unlogged:decide", "--apply", "--receipt", receipt)
-    assert shop.pgtv(*args).returncode == 0
-    assert shop.sql("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'decide'") == "0\n"
+    shop.sql("UPDATE public.tv_product SET data = '{}' WHERE pk_product = 2")
+    name, receipt = "prepared-unlogged:it's mine", str(tmp_path / "r.json")
+    for args in (("repair",), ("repair", name), ("repair", name, "--apply", "--receipt", receipt)):
+        done = shop.pgtv(*args)
+        said = " ".join((done.stdout + done.stderr).replace("\n-- ", " ").split())
+        assert done.returncode == 1 and "\nROLLBACK PREPARED" not in done.stdout, said
+        assert f"left alone: {name}: Rolling back loses" in said, said
+    [line] = [x for x in done.stderr.splitlines() if x.startswith("left alone")]
+    command = shlex.split(line.partition("with a record kept: ")[2])
+    assert command[:3] == ["pgtv", "2pc", "rollback"]
+    assert shop.sql("SELECT gid FROM pg_prepared_xacts WHERE gid = 'it''s mine'") == "it's mine\n"
+    done = shop.pgtv(*command[1:], "--receipt", receipt)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shop.sql("SELECT gid, outcome FROM pgtv.dead_letter") == "it's mine|rolled back\n"
+    assert shop.pgtv("verify").returncode == 0
 
 
 def test_only_one_applier_at_a_time(shop: Database, tmp_path: Path) -> None:
