@@ -71,6 +71,7 @@ def apply(
     rows: Rows | None = None,
     look: Callable[[], Snapshot] | None = None,
     rebuilt: Rebuilt | None = None,
+    after: Callable[[Step], None] | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Run every step in order; stops at the first statement that fails for good.
@@ -79,6 +80,7 @@ def apply(
     rows: does the steps that are merges (they have no statements) and says what it did; tells the
     receipt of each TVIEW as it ends. look: what there is, for what the receipt says of the objects that
     can be put back. rebuilt: looks at what the steps brought that have the extension's own refresh.
+    after: told of each step that is done; what it raises ends the run.
     Raises QueryError for the failing statement (the receipt has it too).
     """
     receipt = Receipt(
@@ -97,6 +99,8 @@ def apply(
             with _rebuilding(step, receipt, receipt_path, rebuilt):
                 for unit in plans.units(step.statements):
                     _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
+            if after:
+                after(step)
     except (KeyboardInterrupt, PgtvError) as e:
         receipt.outcome = "interrupted" if isinstance(e, KeyboardInterrupt) else "failed"
         receipt.finished_at = _now()

@@ -4,6 +4,7 @@ current directory."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,10 @@ def applied(
     where: Path,
     rows: Rows | None = None,
 ) -> Receipt:
-    """Apply a plan as a command does: its receipt named first, then each statement as it runs."""
+    """Apply a plan as a command does: its receipt named first, then each statement as it runs.
+
+    Raises NotPossible, with the rest printed, where a step made a catalog that nothing was tested on.
+    """
     from pgtv.applying import Rebuilt, apply
     from pgtv.cli.options import look
 
@@ -37,9 +41,25 @@ def applied(
     return apply(
         acting, plan, where, click.echo, lock_timeout=target.lock_timeout,
         statement_timeout=target.statement_timeout, rows=rows,
+        after=lambda step: _still_tested(target, plan, step),
         look=lambda: look(target, None),
         rebuilt=Rebuilt(_begun, lambda step: _compared(target, step)),
     )  # fmt: skip
+
+
+def _still_tested(target: Target, plan: Plan, step: Step) -> None:
+    """Look once a step has created the extension: only then can be told what its catalog is like, into
+    which the steps that follow write."""
+    from pgtv.catalog import dialects
+    from pgtv.cli.options import look
+    from pgtv.repairs.tested import refusal, untested
+
+    rest = plan.steps[plan.steps.index(step) + 1 :]
+    if rest and dialects.named(plan.generation).create_extension() in step.statements:
+        why = untested(look(target, None).extension)
+        if why:
+            show(replace(plan, steps=rest))
+            raise refusal(why, "the extension was created, and nothing that follows was applied")
 
 
 def _begun(step: Step) -> list[RefreshedTview]:

@@ -179,6 +179,7 @@ def attach(
         now = look(target, state)
         _can_attach(now, offline=state is not None)
         plan = _plan(target, now, held, decided, offline=state is not None)
+        _require_tested(now, plan)
         if acting is None:
             show(plan)
             click.echo("nothing was written; --apply does it", err=True)
@@ -243,6 +244,16 @@ def _can_attach(now: Snapshot, *, offline: bool) -> None:
             f"{EXTENSION} is not in shared_preload_libraries",
             "put it there and restart: without it DDL goes unnoticed",
         )
+
+
+def _require_tested(now: Snapshot, plan: Plan) -> None:
+    """Raises NotPossible, with the plan printed, on a catalog that nothing was tested on: registrations
+    are written into it."""
+    from pgtv.repairs.tested import refusal, untested
+
+    if why := untested(now.extension):
+        show(plan)
+        raise refusal(why)
 
 
 def _rows(target: Target, step: Step, keep: Keep) -> str:

@@ -28,9 +28,9 @@ def may_write(extension: Extension) -> None:
         raise refusal(why)
 
 
-def refusal(why: str) -> NotPossible:
+def refusal(why: str, done: str = "nothing was applied") -> NotPossible:
     """What is said where nothing is written because of `why`."""
     return NotPossible(
-        f"nothing was applied: {why}",
+        f"{done}: {why}",
         "look for a newer pgtv; what is printed can be read, tried on a copy and pasted",
     )

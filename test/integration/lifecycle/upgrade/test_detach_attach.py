@@ -166,6 +166,45 @@ def test_an_update_of_the_extension_that_failed_is_dropped_and_attached(tmp_path
             assert healthy.returncode == 0, healthy.stdout
 
 
+# as if the server had a release of tomorrow
+TOMORROW = """
+CREATE FUNCTION public.tomorrow() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+  CREATE OR REPLACE FUNCTION tviews.pg_tviews_catalog_revision() RETURNS integer
+    LANGUAGE sql IMMUTABLE AS 'SELECT 99'; END$$;
+CREATE EVENT TRIGGER tomorrow ON ddl_command_end WHEN TAG IN ('CREATE EXTENSION')
+  EXECUTE FUNCTION public.tomorrow();
+"""
+
+
+def test_into_a_catalog_that_was_not_tested_nothing_is_written(
+    shop18: Database, tmp_path: Path
+) -> None:
+    """What it is like is known once the extension is there; writes stay refused, and it is all shown."""
+    shop, file = shop18, tmp_path / "before.json"
+    detached(shop, file)
+    shop.sql(TOMORROW)
+    done = attached(shop, file)
+    assert done.returncode == 3, done.stdout + done.stderr
+    why = "the catalog has revision 99, and cures were tested on 9 and 10"
+    assert f"the extension was created, and nothing that follows was applied: {why}" in done.stderr
+    assert 'INSERT INTO "tviews"."pg_tview_meta"' in done.stdout, "to be read and tried on a copy"
+    assert shop.sql("SELECT count(*) FROM tviews.pg_tview_meta") == "0\n"
+    with pytest.raises(Exception, match="refused"):
+        shop.sql(RENAME)
+    for more in ((), ("--apply",)):
+        done = shop.pgtv("upgrade", "attach", "--from", str(file), *more)
+        assert done.returncode == 3 and f"nothing was applied: {why}" in done.stderr, done
+    # nor by the other way there
+    shop.sql("DROP EXTENSION pg_tviews")
+    done = shop.pgtv("repair", "metadata", "--from", str(file), "--apply")
+    assert done.returncode == 3 and f"nothing that follows was applied: {why}" in done.stderr, done
+    # a tested release in its place
+    shop.sql("DROP EVENT TRIGGER tomorrow; DROP EXTENSION pg_tviews")
+    done = attached(shop, file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert differing(shop) == {}
+
+
 def test_attach_plans_offline_what_psql_can_run(rich18: Database, tmp_path: Path) -> None:
     before, state = tmp_path / "before.json", tmp_path / "state.json"
     was = detached(rich18, before)
