@@ -163,6 +163,12 @@ def _embed(s: Style) -> str:
     )
 
 
+def _embed_by_view(s: Style) -> str:
+    """As early releases wanted it: read is the other's backing view, which updates leave so."""
+    backing = quoted(f"{s.tview_schema or s.schema}__tv_{s.entity('author')}")
+    return _embed(s).replace(f"JOIN {s.tv('author')} va", f"JOIN tviews.{backing} va")
+
+
 def _chain(s: Style) -> str:
     return _embed(s) + s.create(
         "tag",
@@ -505,7 +511,7 @@ SHAPES = (
     Shape("filtered", _filtered), Shape("partitioned", _partitioned, more=_partitioned_writes),
     Shape("local-partitioned", _local_partitioned), Shape("rls", _rls), Shape("audited", _audited),
     Shape("indexed", _indexed), Shape("empty", _empty), Shape("ctas", _ctas),
-    Shape("replaced", _replaced), Shape("values", _values),
+    Shape("replaced", _replaced), Shape("values", _values), Shape("embed-by-view", _embed_by_view),
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 from pgtv.catalog.dialects import registering
 from pgtv.catalog.model import Tview
-from pgtv.checks.bindings import GENERATIONS, relations_read, reregister
+from pgtv.checks.bindings import GENERATIONS, relations_read, reregister, views_read
 from pgtv.checks.declare import Check, Context, Provoke
 from pgtv.finding import Effect, Finding, Severity
 
@@ -87,16 +87,27 @@ def _embeds(tview: Tview) -> list[str]:
 
 
 def _invented(context: Context, tview: Tview) -> list[str]:
-    """Entities that the plan embeds and the view does not read."""
+    """Entities that the plan embeds and the view does not read, neither their table nor their view."""
     if not _has_paths(context):
         return []
     read = relations_read(context, tview.view_oid)
     by_entity = context.snapshot.tview_by_entity
+    by_view = _read_by_view(context, tview)
     return [
         entity
         for entity in dict.fromkeys(_embeds(tview))
-        if entity not in by_entity or by_entity[entity].table_oid not in read
+        if entity not in by_entity
+        or (by_entity[entity].table_oid not in read and entity not in by_view)
     ]
+
+
+def _read_by_view(context: Context, tview: Tview) -> frozenset[str]:
+    """Entities whose backing view is read instead of their table, as early releases wanted it.
+
+    The extension embeds them all the same, also after its update from such a release.
+    """
+    read = set(views_read(context, tview.view_oid)) - {tview.view_oid}
+    return frozenset(t.entity for t in context.snapshot.tviews if t.view_oid in read)
 
 
 def _circle(context: Context, start: str) -> list[str] | None:
@@ -130,13 +141,18 @@ def _wrong(context: Context, tview: Tview) -> Iterator[dict[str, Any]]:
             yield {"plan": table["table"], "relid": table["relid"], "is": relation.qualified}
     paths = {p["source_oid"] for p in plan.get("paths", ())}
     embeds = {e["entity"] for e in plan.get("embeds", ())}
+    by_view = _read_by_view(context, tview)
     for table in tables:
         if table["kind"] == "local" and table["relid"] not in paths and _has_paths(context):
             yield {"local": table["table"], "plan": "has no path from it"}
         embedded = table.get("tview")
         if table["kind"] == "propagated" and embedded and embedded not in embeds:
             yield {"embedded": table["table"], "plan": f"does not embed {embedded}"}
-        if table["kind"] == "propagated" and table["relid"] not in snapshot.tview_by_table:
+        if (
+            table["kind"] == "propagated"
+            and table["relid"] not in snapshot.tview_by_table
+            and table.get("entity") not in by_view
+        ):
             yield {"propagated": table["table"], "plan": "waits for a TVIEW that this is none of"}
         if table["kind"] in ("local", "mapped"):
             yield from _unwatched(context, tview, table)

@@ -33,7 +33,8 @@ def choose(present: frozenset[str], installed: bool, lab_marker: bool) -> Dialec
         return unknown.DIALECT
     if "meta_plan" in present and "registry" in present:
         return current.DIALECT
-    if "meta_cascade_paths" in present:
+    # releases of which some made their catalog in schema tviews, with a registry, before they had plans
+    if "meta_cascade_paths" in present and "registry" not in present:
         return beta19.DIALECT
     return unknown.DIALECT
 

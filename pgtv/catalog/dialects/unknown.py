@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgtv.catalog.dialects.base import Dialect, literal
+from pgtv.catalog.dialects.base import EXTENSION, Dialect, ident, literal
 from pgtv.catalog.dialects.beta19 import Beta19Dialect
 
 
 @dataclass(frozen=True)
 class UnknownDialect(Beta19Dialect):
+    def contract_query(self, extschema: str) -> str | None:
+        return _answer(extschema, "contract_version")
+
+    def revision_query(self, extschema: str) -> str | None:
+        return _answer(extschema, "pg_tviews_catalog_revision")
+
     def rebuild_empty(self) -> str:
         """Its schema is that of every release since the early ones."""
         return Dialect.rebuild_empty(self)
@@ -25,6 +31,23 @@ class UnknownDialect(Beta19Dialect):
             f" pg_catalog.age(m.xmin) AS registered_age FROM {self.qualified_meta(extschema)} m"
             f" WHERE {row}->>'entity' IS NOT NULL ORDER BY 1"
         )
+
+
+def _answer(extschema: str, function: str) -> str:
+    """What a function of the extension without arguments answers, a number; NULL where it has none such.
+
+    Its call is a text that is only read once it is known to be there, and to be the extension's own.
+    """
+    call = f"{ident(extschema)}.{function}()"
+    return (
+        "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e"
+        " ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.refobjid = e.oid"
+        " WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
+        f" AND d.objid = pg_catalog.to_regprocedure({literal(call)})"
+        f" AND e.extname = {literal(EXTENSION)})"
+        f" THEN (pg_catalog.xpath('//x/text()', pg_catalog.query_to_xml("
+        f"{literal(f'SELECT {call} AS x')}, false, false, '')))[1]::text::int4 END"
+    )
 
 
 def _relation(row: str, column: str) -> str:
