@@ -1,22 +1,24 @@
-"""A run of pgtv ended what kept rows from a TVIEW, and did not get as far as bringing them.
+"""A run of pgtv that was to bring the rows of a TVIEW did not come to its end.
 
 Meaning:
     pgtv repair notes on the backing view that rows are owed before it enables a trigger or registers
     a TVIEW, and takes the note away once they are right; pgtv 2pc does the same around COMMIT PREPARED
-    and ROLLBACK PREPARED. The note is still there: the run was stopped, killed or told to cure
-    triggers alone, or its rows could not be brought.
+    and ROLLBACK PREPARED, and whatever merges rows (pgtv refresh too) from before its first batch. The
+    note is still there: the run was stopped, killed or told to cure triggers alone, or its rows, or
+    those of what embeds them, could not be brought or were left out (--exclude).
 
 Impact:
     New writes arrive. What was written while nothing told the TVIEW of it, and what a crash took from an
-    UNLOGGED one before its transaction was committed, is still missing, in it and in what embeds it, and
-    nothing else in any catalog says so.
+    UNLOGGED one before its transaction was committed, is still missing, in it and in what embeds it;
+    after a merge that was cut off, what embeds it holds what was there before. Nothing else in any
+    catalog says so.
 
 Diagnosis:
     The comment of the backing view has the line "pgtv: rows are owed".
 
 Mitigation:
     pgtv repair brings the rows beside readers and writers and takes the note away. While another
-    pgtv is repairing, or ending prepared transactions, wait for it.
+    pgtv is repairing, refreshing or ending prepared transactions, wait for it.
 """
 
 from __future__ import annotations
@@ -37,8 +39,8 @@ def run(context: Context) -> Iterator[Finding]:
         affects, rows = context.affected(tview.table_oid), bring(context, [tview])
         yield context.finding(
             tview.label,
-            f"A run of pgtv ended what kept rows from {tview.label}, and did not get as far as bringing "
-            "those that were missed.",
+            f"A run of pgtv began to bring rows of {tview.label}, or ended what kept them from it, and did "
+            "not come to its end.",
             affects=affects,
             evidence=[{"backing view": view.qualified, "comment": NOTE}],
             remedy=Remedy(

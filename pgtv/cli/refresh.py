@@ -200,7 +200,7 @@ def _merge(
         ended = bring(
             target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs,
             named=named.keys if named else None, named_whole=named.whole if named else None,
-            on_batch=record.batch, on_end=tell,
+            on_batch=record.batch, on_end=tell, earlier=record.finished,
         )  # fmt: skip
     if fmt == "json":
         click.echo(json.dumps(record.document(), ensure_ascii=False, indent=2))

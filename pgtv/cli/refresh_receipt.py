@@ -62,6 +62,11 @@ class Record:
         if self._journal:
             self._journal.ended(one.tview)
 
+    @property
+    def finished(self) -> list[str]:
+        """The TVIEWs that the run which this one goes on from brought to their end."""
+        return list(report.finished(self._earlier.tviews))
+
     def document(self) -> RefreshDocument:
         return report.document(self._snapshot, self._applied, self._run, self._ended, self._earlier)
 

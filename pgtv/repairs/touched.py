@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from pgtv.catalog.dialects.base import ident
 from pgtv.errors import PgtvError
 from pgtv.repairs.ending import Owed
 from pgtv.session import Target
@@ -183,38 +182,11 @@ class Touched:
         return f"prepared transactions write its tables: {', '.join(gids)}" if gids else None
 
     def _comment(self, one: Owed, write: Callable[[str, str | None], str | None]) -> str | None:
-        """Change the comment of its backing view as `write` says; gives why that was not possible.
-
-        As the view's owner, and also where the database was made read-only for an emergency.
-        """
-        import psycopg
-
-        from pgtv.session import translate
+        """Change the comment of its backing view as `write` says; gives why that was not possible."""
+        from pgtv.rows.noting import comment
 
         assert self._snapshot
         view = self._snapshot.by_oid.get(self._reach[one.tview][0].view_oid)
         if view is None:
             return "it has no backing view"
-        connection = self._connection
-        try:
-            with connection.transaction():
-                connection.execute("SET TRANSACTION READ WRITE")
-                if _becomes(connection, self._target, view.owner):
-                    connection.execute(f"SET LOCAL ROLE {ident(view.owner)}".encode())
-                row = connection.execute(
-                    "SELECT pg_catalog.obj_description(%s::oid, 'pg_class')", (view.oid,)
-                ).fetchone()
-                if statement := write(view.qualified, row[0] if row else None):
-                    connection.execute(statement.encode())
-        except psycopg.Error as e:
-            return translate(e).message
-        return None
-
-
-def _becomes(connection: psycopg.Connection[Any], target: Target, owner: str) -> bool:
-    """Whether this role has to become the owner first; one that was asked for stays what it is."""
-    row = connection.execute(
-        "SELECT r.rolsuper OR r.rolname = %s FROM pg_catalog.pg_roles r WHERE r.rolname = CURRENT_USER",
-        (owner,),
-    ).fetchone()
-    return not target.role and row is not None and not row[0]
+        return comment(self._connection, self._target, view, write)

@@ -25,6 +25,7 @@ from pgtv.rows.follow import follow, lead, read_now
 from pgtv.rows.merge import Merged, Pace, merge
 from pgtv.rows.merge_sql import Key
 from pgtv.rows.moving import of_tview
+from pgtv.rows.noting import Notes
 from pgtv.rows.recorded import drifted
 from pgtv.rows.since import worth_by_key
 from pgtv.rows.state import Compared, now, record_brought
@@ -90,6 +91,7 @@ def bring(
     on_batch: Callable[[str, Done], None] | None = None,
     on_end: Callable[[Brought], None] | None = None,
     final: bool = True,
+    earlier: Collection[str] = (),
 ) -> list[Brought]:
     """Bring `tviews`, given in dependency order. Raises ConnectError, and NotPossible on a standby.
 
@@ -99,7 +101,8 @@ def bring(
     reason is in the result, which has the order of `tviews`. Of one on record as differing it is
     recorded that its rows were brought, where every row was compared. final: a TVIEW that is equal is
     unknown all the same where a prepared transaction may still put old rows back; else that is left to
-    the caller.
+    the caller. That rows are owed is noted in the database meanwhile (see pgtv.rows.noting). earlier:
+    labels of TVIEWs that are right by a run that this one goes on from.
     """
     if apply and snapshot.server.in_recovery:
         raise NotPossible("this server is a standby", "rows are brought up to date on the primary")
@@ -115,6 +118,7 @@ def bring(
         run = _Run(
             target, snapshot, edges(snapshot), known, who, aside, apply, pace or Pace(), named,
             named_whole or {}, on_batch, on_end, final, drifted(snapshot) if apply else frozenset(),
+            Notes(target, snapshot, edges(snapshot), pace.say if pace else Pace().say),
         )  # fmt: skip
         if apply:
             tables = [t.table_oid for t in tviews]
@@ -125,11 +129,15 @@ def bring(
                 throttle = Throttle(limits, tables, control, say, run.pace.stop.pause)
                 run.pace = replace(run.pace, between=throttle)
         try:
-            return _levels(run, tviews, connections)
+            ended = _levels(run, tviews, connections)
         except KeyboardInterrupt:
             for connection in connections:
                 connection.cancel_safe(timeout=3)
             raise
+        if apply:
+            right = {b.tview for b in ended if b.end not in (End.UNKNOWN, End.UNSETTLED)}
+            run.notes.settle(right.union(earlier), whole=final and named is None)
+        return ended
 
 
 @dataclass
@@ -150,6 +158,7 @@ class _Run:
     on_end: Callable[[Brought], None] | None
     final: bool
     drifted: frozenset[int]  # tables on record as differing
+    notes: Notes
     compared: dict[int, Compared] = field(default_factory=dict)  # of those, when every row was
     keys: dict[int, frozenset[Key] | None] = field(default_factory=dict)  # by table, see _keys
     older: set[str] = field(default_factory=set)  # who wrote these tables when the run began
@@ -331,6 +340,7 @@ def _bring(
             run.on_batch(label, done)
 
     before = _size(run.aside, tview)
+    run.notes.begin(tview)
     run.wrong[tview.table_oid] = label
     merged = merge(
         sessions, subject, listed, relations, run.pace, batch,
