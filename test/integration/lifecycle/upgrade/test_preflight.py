@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Database, require_real
+from servers import TEMPLATE, Database, require_real, shop_server
 
 from pgtv.cluster import binaries
 from pgtv.cluster.server import Server
@@ -90,6 +90,50 @@ def test_the_printed_cure_of_stale_names_makes_the_point_done(shop18: Database) 
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert states(shop18)["names"]["state"] == "done"
+
+
+def pasted(shop: Database, point: dict[str, Any]) -> None:
+    """The cure of a point that is statements, as psql runs it."""
+    shop.sql("\n".join(point["cure"]))
+
+
+@pytest.mark.slow
+def test_a_library_above_an_older_catalog_is_to_do_and_the_printed_update_does_it() -> None:
+    with shop_server(require_real(18, "0.1.0-beta.33")) as server:
+        shop = Database(server, TEMPLATE)
+        assert states(shop)["catalog-revision"]["state"] == "done"
+        server.stop()
+        server.binaries = require_real(18)
+        server.start()
+        point = states(shop, code=2)["catalog-revision"]
+        assert (point["state"], point["severity"]) == ("to do", "critical")
+        assert point["objects"] == ["(extension pg_tviews)"]
+        assert "ALTER EXTENSION pg_tviews UPDATE;" in point["cure"]
+        in_order = shop.pgtv("preflight", "upgrade").stdout.partition("In this order:")[2]
+        assert in_order.index("ALTER EXTENSION") < in_order.index("upgrade detach")
+        pasted(shop, point)
+        found = states(shop)["catalog-revision"]
+        assert found["state"] == "done" and "revision 10 belong together" in found["text"]
+
+
+@pytest.mark.slow
+def test_unlogged_tviews_that_a_crash_emptied_are_to_do_and_the_printed_cure_fills_them() -> None:
+    with shop_server(require_real(18)) as server:
+        # the extension's worker would fill them; this database is not among those that it serves
+        server.configure({"pg_tviews.auto_rebuild_databases": "postgres"})
+        server.restart()
+        shop = Database(server, TEMPLATE)
+        point = states(shop)["unlogged"]
+        assert (point["state"], point["objects"]) == ("done", ["public.tv_search"])
+        server.kill()
+        server.start()
+        point = states(shop, code=2)["unlogged"]
+        assert (point["state"], point["severity"]) == ("to do", "critical")
+        assert point["objects"] == ["public.tv_search"]
+        assert shop.sql("SELECT count(*) FROM public.tv_search") == "0\n"
+        pasted(shop, point)
+        assert states(shop)["unlogged"]["state"] == "done"
+        assert shop.sql("SELECT count(*) FROM public.tv_search") == "100\n"
 
 
 def test_triggers_disabled_for_a_time_are_to_do(shop18: Database) -> None:
