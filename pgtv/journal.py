@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgtv.rows.written import RefreshedTview
 
 KILLED = "the run was killed: rows of the batch that it was at may be missing here"
+SUFFIX = ".batches"  # what of it a run that was killed leaves, see pgtv.cli.leftovers
 Batches = Callable[[str, "Done"], None]
 
 
@@ -72,7 +73,7 @@ class Journal:
 
 def beside(receipt: Path) -> Path:
     """Where the lines of this receipt are."""
-    return receipt.with_name(f"{receipt.name}.batches")
+    return receipt.with_name(receipt.name + SUFFIX)
 
 
 def left(receipt: Path) -> list[RefreshedTview]:

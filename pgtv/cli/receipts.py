@@ -35,8 +35,10 @@ def applied(
     Raises NotPossible, with the rest printed, where a step made a catalog that nothing was tested on.
     """
     from pgtv.applying import Rebuilt, apply
+    from pgtv.cli.leftovers import take_over
     from pgtv.cli.options import look
 
+    take_over(where, plan.system_identifier, plan.database_oid)
     click.echo(f"receipt: {where}", err=True)
     return apply(
         acting, plan, where, click.echo, lock_timeout=target.lock_timeout,

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pgtv import journal
+from pgtv.cli.leftovers import take_over
 from pgtv.errors import UsageError
 from pgtv.plan import save
 from pgtv.reports import refresh as report
@@ -39,6 +40,11 @@ class Record:
     def __enter__(self) -> Record:
         """Raises UsageError where it cannot be kept: rows could not be taken back for want of a folder."""
         if self._file:
+            server, goes_on = (
+                self._snapshot.server,
+                bool(self._earlier.tviews or self._earlier.runs),
+            )
+            take_over(self._file, server.system_identifier, server.database_oid, goes_on=goes_on)
             try:
                 self._file.touch(mode=0o600)
             except OSError as e:

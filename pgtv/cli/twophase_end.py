@@ -259,7 +259,9 @@ def _print(receipt: Receipt, fmt: str) -> None:
 def _hints(receipt: Receipt) -> None:
     from pgtv.reports.ending import still_owed
 
-    said = [e.hint for e in receipt.endings if e.hint] + [r["hint"] for r in receipt.rows if r["hint"]]
+    said = [e.hint for e in receipt.endings if e.hint] + [
+        r["hint"] for r in receipt.rows if r["hint"]
+    ]
     for hint in dict.fromkeys(said):
         click.echo(f"hint: {hint}", err=True)
     for why in dict.fromkeys(e.no_dead_letter for e in receipt.endings if e.no_dead_letter):

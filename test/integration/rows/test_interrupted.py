@@ -181,6 +181,52 @@ def test_what_was_overwritten_is_recorded_however_it_ends(
     assert outcome == ("running" if how is signal.SIGKILL else "interrupted")
 
 
+KILLED = (
+    ("repair", "rows", "--verify"), ("refresh",), ("triggers", "enable"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", KILLED, ids=" ".join)
+@pytest.mark.parametrize("same", [False, True], ids=["new receipt", "same receipt"])
+def test_the_next_run_takes_over_what_the_killed_one_left(
+    shop18: Database, tmp_path: Path, words: tuple[str, ...], same: bool
+) -> None:
+    """Into its receipt, which is kept under another name where the next one is to be written."""
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    if words[0] == "triggers":
+        lease = ("triggers", "disable", "--for", "1h", "--reason", "it", "--apply")
+        assert shop18.pgtv(*lease).returncode == 0
+    shop18.sql(DRIFT)
+    receipt, next_one = tmp_path / "receipt.json", tmp_path / "next.json"
+    with under_way(shop18, tmp_path, *words) as process:
+        process.kill()
+        process.wait(30)
+    before = committed(shop18)
+    elsewhere = tmp_path / "other.json"
+    elsewhere.write_text(
+        '{"schema": "pgtv.refresh/1", "system_identifier": "7", "database_oid": 1}'
+    )
+    journal.beside(elsewhere).write_text("")  # of another database: perhaps it runs
+    gone = tmp_path / "gone.json"
+    journal.beside(gone).write_text("")
+    given = receipt if same else next_one
+    done = shop18.pgtv(*words, "--apply", "--receipt", str(given))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"it has all that the run overwrote now: {receipt}\n" in done.stderr
+    assert f"what it overwrote: {journal.beside(gone)}\n" in done.stderr
+    assert str(elsewhere) not in done.stderr and journal.beside(elsewhere).exists()
+    kept = tmp_path / "receipt-killed-0.json" if same else receipt
+    assert (f"the receipt of a run that was killed is {kept} now" in done.stderr) is same
+    assert not journal.beside(receipt).exists()
+    assert recorded(kept) == before, "and nothing else"
+    assert json.loads(kept.read_text())["outcome"] == "running"
+    assert json.loads(given.read_text())["outcome"] == "complete"
+    assert recorded(given) and not recorded(given) & before
+    assert not differing(shop18)
+    again = shop18.pgtv(*words, "--apply", "--receipt", str(given))
+    assert "it has all" not in again.stderr and "-killed-" not in again.stderr, "told once"
+
+
 def test_who_goes_on_keeps_what_the_killed_one_had_overwritten(
     shop18: Database, tmp_path: Path
 ) -> None:
