@@ -25,9 +25,10 @@ def installation(now: Snapshot, then: Snapshot | None) -> list[Step]:
                 undo=(f"DROP EXTENSION {EXTENSION};",),
             )
         )
-    lacking = [
-        p for p in (then.extension.privileges if then else ()) if p not in now.extension.privileges
-    ]
+    # those of another generation are on objects that this one does not have, nor need them
+    same = then is not None and then.extension.generation == now.extension.generation
+    privileges = then.extension.privileges if then and same else ()
+    lacking = [p for p in privileges if p not in now.extension.privileges]
     if lacking:
         steps.append(
             Step(
