@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pgtv.drills.statements import Break
+
 if TYPE_CHECKING:
     import psycopg
 
 _TABLES = """
-SELECT format('%I.%I', r.schema, r.name), r.view::text,
+SELECT format('%I.%I', n.nspname, c.relname), r.view::text,
        (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
          WHERE a.attrelid = r.view AND a.attnum > 0 AND NOT a.attisdropped)
-FROM tviews.registry r ORDER BY 1
+FROM ({list}) r JOIN pg_class c ON c.oid = r.tview JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY 1
 """
+CURRENT = Break(
+    "SELECT view, to_regclass(format('%I.%I', schema, name)) AS tview FROM tviews.registry"
+)
+EARLY = Break("SELECT view_oid AS view, table_oid AS tview FROM public.pg_tview_meta")
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,11 @@ def same_texts(connection: psycopg.Connection[Any]) -> None:
 
 
 def tables(connection: psycopg.Connection[Any]) -> list[Table]:
-    """Every TVIEW of a database whose catalog can be read."""
-    return [Table(*row) for row in connection.execute(_TABLES).fetchall()]
+    """Every TVIEW of a database whose catalog can be read, of whichever generation."""
+    row = connection.execute("SELECT to_regclass('public.pg_tview_meta') IS NOT NULL").fetchone()
+    listed = EARLY if row == (True,) else CURRENT
+    found = connection.execute(_TABLES.format(list=listed.sql).encode()).fetchall()
+    return [Table(*row) for row in found]
 
 
 def differing(connection: psycopg.Connection[Any], of: Table) -> int:

@@ -20,8 +20,17 @@ CREATE TABLE public.tv_product AS SELECT p.pk_product, p.id, p.fk_category,
 CREATE TABLE public.tv_customer AS SELECT c.pk_customer, c.id,
     jsonb_build_object('id', c.id, 'name', c.name, 'email', c.email) AS data FROM public.tb_customer c;
 """)
+GRANTS = Break("""
+GRANT SELECT ON public.pg_tview_meta, public.v_category, public.v_product, public.v_customer TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.tv_category, public.tv_product, public.tv_customer TO {role};
+""")
 
 
 def shop(current: str) -> str:
     """The tables and rows of the current shop, and TVIEWs over some of them."""
     return current.partition(_FIRST)[0] + TVIEWS.sql
+
+
+def grants(role: str) -> str:
+    """What a role needs who writes base tables: that release refreshes as whoever writes."""
+    return GRANTS.sql.format(role=role)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pgtv.cluster import binaries
 from pgtv.cluster.place import place
 from pgtv.cluster.provider import Absent
-from pgtv.drills import readers
+from pgtv.drills import readers, writers
 from pgtv.drills.model import Mode, Outcome, Sees, State, Variant
 from pgtv.drills.stage import Stage
 from pgtv.drills.statements import Break, Refusal
@@ -41,6 +41,7 @@ class _Run:
         self.scene: Scene | None = None
         self.phase = "prepare"
         self.readers: str | None = None
+        self.writers: str | None = None
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -56,7 +57,7 @@ class _Run:
             **self.done, rows_lost=self.rows_lost, seconds=self.seconds, findings=self.findings,
             errors=tuple(_told(r) for r in self.scene.refused[:8]) if self.scene else (),
             steps=tuple(_placeless(s) for s in self.scene.steps) if self.scene else (), why=why,
-            kept=kept, readers=self.readers, commit=None,
+            kept=kept, readers=self.readers, writers=self.writers, commit=None,
         )  # fmt: skip
 
 
@@ -139,6 +140,7 @@ def _act(now: _Run, scene: Scene) -> str | None:
     now.done["detected"] = not missing
     now.phase = "read"
     now.readers = readers.read(scene, scene.reader)
+    now.writers = writers.write(scene, scene.reader)
     with now.timed("recover"):
         if variant.recover:
             variant.recover(scene)

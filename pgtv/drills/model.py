@@ -87,7 +87,8 @@ class Outcome:
     rows_lost: rows committed before or during the drill that are gone, and rows of TVIEWs that still
     differ. seconds: by phase. steps: what was done to recover, as typed. why: what was missing, or why
     it was skipped. kept: where what a failed drill left can be looked at. readers: what a reader of the
-    TVIEWs got before the recovery; None where that was not measured. commit: of pgtv's source, where it
+    TVIEWs got before the recovery; writers: what one got who wrote rows of two base tables that the drill
+    does not hold; None where that was not measured. commit: of pgtv's source, where it
     is another than the report's, which was then put together of several.
     """
 
@@ -109,6 +110,7 @@ class Outcome:
     why: str | None = None
     kept: str | None = None
     readers: str | None = None
+    writers: str | None = None
     commit: str | None = None
 
     @property

@@ -115,11 +115,15 @@ class Stage:
             server.create_database(self._template)
             try:
                 server.psql(dialects.current.DIALECT.create_extension(), self._template)
-                text = early.shop(shop()) if wish.release == early.RELEASE else shop()
-                server.psql(text + _GRANTS, self._template)
+                text = shop() + _GRANTS
+                if wish.release == early.RELEASE:
+                    text = early.shop(shop()) + _GRANTS + early.grants(APP)
+                server.psql(text, self._template)
                 if self._throwaway:
                     password = f" PASSWORD '{server.password}'" if server.password else ""
-                    server.psql(f"CREATE ROLE {READER} LOGIN IN ROLE pg_read_all_data{password}")
+                    server.psql(
+                        f"CREATE ROLE {READER} LOGIN IN ROLE pg_read_all_data, {APP}{password}"
+                    )
             except BaseException:
                 self._clear(server)
                 raise

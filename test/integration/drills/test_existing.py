@@ -121,7 +121,7 @@ def test_the_database_of_a_failed_drill_is_kept_where_that_is_asked(
 
 def test_drills_that_prepare_are_skipped_where_nothing_can_be_prepared(server: Server) -> None:
     chosen = [(m, v) for m, v in select([QUEUE.id]) if v.id.startswith("prepared-")]
-    assert len(chosen) == 4
+    assert len(chosen) == 5
     with Stage(OnExisting(server.conninfo())) as stage:
         outcomes = [run(stage, m, v) for m, v in chosen]
     assert {o.state for o in outcomes} == {State.SKIPPED}

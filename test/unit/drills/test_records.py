@@ -106,21 +106,29 @@ def test_the_seed_of_the_crashes_chooses_them_again() -> None:
         ]
 
 
-def test_what_readers_got_is_told_only_where_it_was_measured(
+def test_what_readers_and_writers_got_is_told_only_where_it_was_measured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     report = store.load(REPORT)
     measured, not_measured = report.outcomes[:2]
+    got = {"readers": "waits: 1 of 9 TVIEWs", "writers": "right rows; another table: waits"}
     monkeypatch.setattr(
         store, "load",
         lambda _: replace(report, outcomes=(
-            replace(measured, readers="waits: 1 of 9 TVIEWs"), replace(not_measured, readers=None),
+            replace(measured, **got), replace(not_measured, readers=None, writers=None),
         )),
     )  # fmt: skip
     tool = runpy.run_path(str(ROOT / "tools" / "gen_drills"), run_name="gen_drills")
-    cells = {r.split("`")[1]: r.split(" | ")[2] for r in tool["matrix"]() if r.startswith("| `")}
-    assert cells[measured.name] == "waits: 1 of 9 TVIEWs"
-    assert cells[not_measured.name] == ""
+    rows = [r for r in tool["matrix"]() if r.startswith("| ")]
+    cells = {r.split("`")[1]: r.split(" | ")[2:4] for r in rows if "`" in r}
+    assert rows[0].split(" | ")[2:4] == list(got)
+    assert cells[measured.name] == list(got.values())
+    assert cells[not_measured.name] == ["", ""]
+
+
+def test_every_drill_that_ran_tells_what_readers_and_writers_got() -> None:
+    outcomes = [o for o in store.load(REPORT).outcomes if o.state is not State.SKIPPED]
+    assert {o.name for o in outcomes if not o.readers or not o.writers} == set()
 
 
 def test_the_page_is_up_to_date() -> None:
