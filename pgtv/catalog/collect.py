@@ -209,10 +209,11 @@ def _relations(rows: Answer, column_rows: Answer, prints: Printed) -> tuple[mode
     for row in rows.rows() or ():
         constraints = tuple(model.Constraint(**c) for c in row.pop("constraints") or ())
         oid = row["oid"]
+        size, more = prints.bytes.get(oid, (None, None))
         found.append(
             model.Relation(
                 **row, columns=tuple(columns.get(oid, ())), constraints=constraints,
-                definition=prints.views.get(oid), bytes=prints.bytes.get(oid),
+                definition=prints.views.get(oid), bytes=size, more_bytes=more,
             )
         )  # fmt: skip
     return tuple(found)

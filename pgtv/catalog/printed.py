@@ -20,7 +20,7 @@ class Printed:
     """By OID: definitions of views, bytes of TVIEWs' tables, and triggers that have a condition."""
 
     views: dict[int, str]
-    bytes: dict[int, int]
+    bytes: dict[int, tuple[int, int]]  # of the main fork, and of TOAST and indexes
     triggers: dict[int, str]
 
 
@@ -76,6 +76,6 @@ def ask(
             for r in defined.rows() or ()
             if r["definition"]
         },
-        bytes={r["oid"]: r["bytes"] for r in sizes.rows() or ()},
+        bytes={r["oid"]: (r["bytes"], r["more_bytes"]) for r in sizes.rows() or ()},
         triggers={r["oid"]: r["definition"] for r in printed.rows() or ()},
     )

@@ -10,7 +10,8 @@ Impact:
 Diagnosis:
     SQL cannot tell. It is known only when pgtv runs on the server's host and connects by its Unix
     socket, as a member of pg_monitor or pg_read_all_settings; tablespaces and a pg_wal elsewhere are
-    not seen.
+    not seen. Which TVIEW grows, and when the disk is full if it goes on like that, two snapshots tell:
+    `pgtv snapshot diff BEFORE`.
 
 Mitigation:
     Make room: old logs, orphaned slots (they keep WAL), bloat. Never delete files in pg_wal.

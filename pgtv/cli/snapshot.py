@@ -9,6 +9,7 @@ import click
 
 from pgtv.cli.options import connection_options, look, output_option, width, write_output
 from pgtv.cli.paths import FILE, FOLDER, PATH
+from pgtv.cli.sizes import as_bytes
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
 
@@ -124,26 +125,46 @@ def show(file: Path, fmt: str, output: Path | None) -> int:
 @connection_options
 @click.argument("before", type=FILE)
 @click.argument("after", type=FILE, required=False)
+@click.option(
+    "--room", callback=as_bytes, metavar="SIZE",
+    help="Room that is left for data, such as 50GB, where pgtv cannot see the server's disk.",
+)  # fmt: skip
 @FORMAT
 @output_option
-def diff(target: Target, before: Path, after: Path | None, fmt: str, output: Path | None) -> int:
+def diff(
+    target: Target,
+    before: Path,
+    after: Path | None,
+    room: int | None,
+    fmt: str,
+    output: Path | None,
+) -> int:
     """Compare two snapshots, or BEFORE with the database as it is now.
 
     By qualified name: OIDs, statistics and what lasts a moment do not count. Exit codes: 0 the same,
     1 different, 3 the same as far as could be compared.
+
+    Of one database it also tells how each TVIEW grew, and where room is known (both snapshots were
+    taken on the server's host, or --room) in how many days it is full: a straight line through two
+    moments, and no difference.
     """
     from pgtv.catalog import codec
     from pgtv.catalog import diff as compare
+    from pgtv.catalog.growth import growth
     from pgtv.reports import snapshots
     from pgtv.shown import printable
 
     old = codec.load(before)
     new = codec.load(after) if after else look(target, None)
     found = compare.diff(old, new)
+    grown = growth(old, new, room)
+    if room is not None and (grown is None or grown.no_rate):
+        why = grown.no_rate if grown else "they are not of one database"
+        raise UsageError(f"nothing tells when the room is full: {why}", "leave out --room")
     if fmt == "json":
-        text = snapshots.dumps(snapshots.difference_document(found, old, new))
+        text = snapshots.dumps(snapshots.difference_document(found, old, new, grown))
     else:
-        text = printable(snapshots.render_difference(found, old, new, width()))
+        text = printable(snapshots.render_difference(found, old, new, width(), grown))
     write_output(text, output)
     if found.changes:
         return Exit.WARNING

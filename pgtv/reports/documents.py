@@ -369,8 +369,37 @@ class NotCompared(TypedDict):
     needs: list[str]
 
 
+class TviewGrowth(TypedDict):
+    """How one TVIEW grew between the two moments. bytes: of its table, TOAST and indexes. rows: the
+    planner's estimates. null where it was not seen, per day also where there is no rate."""
+
+    name: str
+    bytes_before: int | None
+    bytes_after: int | None
+    bytes_per_day: float | None
+    rows_before: int | None
+    rows_after: int | None
+    rows_per_day: float | None
+
+
+class SnapshotGrowth(TypedDict):
+    """days: between the two moments. no_rate: why nothing is told per day, null where it is. room_bytes:
+    what is left, and room_from: who says so. fills: what is held against it, the whole disk of the data
+    directory or the TVIEWs alone. days_left: if it goes on like that; null where it does not fill."""
+
+    days: float
+    no_rate: str | None
+    tviews: list[TviewGrowth]
+    bytes_per_day: float | None
+    room_bytes: int | None
+    room_from: Annotated[str, "file system", "given"] | None
+    fills: Annotated[str, "disk", "TVIEWs"] | None
+    fills_bytes_per_day: float | None
+    days_left: float | None
+
+
 class SnapshotDiffDocument(TypedDict):
-    """Output of pgtv snapshot diff."""
+    """Output of pgtv snapshot diff. growth: null where the two are not of one database."""
 
     schema: str
     same: bool
@@ -378,6 +407,7 @@ class SnapshotDiffDocument(TypedDict):
     after: SnapshotSide
     changes: list[SnapshotChange]
     not_compared: list[NotCompared]
+    growth: SnapshotGrowth | None
 
 
 # documents by the name that they carry

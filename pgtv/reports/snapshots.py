@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import textwrap
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields
 from typing import Any
 
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.catalog.diff import Change, Difference
+from pgtv.catalog.growth import Growth, Room
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.shown import wrapped
 
@@ -97,9 +98,14 @@ def _wrap(label: str, text: str, width: int) -> list[str]:
 
 
 def render_difference(
-    difference: Difference, before: Snapshot, after: Snapshot, width: int = 100
+    difference: Difference,
+    before: Snapshot,
+    after: Snapshot,
+    width: int = 100,
+    growth: Growth | None = None,
 ) -> str:
-    """`-` what went, `+` what came, `~` what changed with both values; what was not compared."""
+    """`-` what went, `+` what came, `~` what changed with both values; what was not compared; what
+    grew meanwhile, which is no difference."""
     lines = [f"before  {before.taken_at}  {headline(before)}"]
     lines += [f"after   {after.taken_at}  {headline(after)}", ""]
     if before.server.system_identifier != after.server.system_identifier:
@@ -119,7 +125,82 @@ def render_difference(
     for side, gap in difference.not_compared:
         needs = f"; needs {', '.join(gap.needs)}" if gap.needs else ""
         lines += _wrap("unknown", f"{gap.section} was not seen {side}: {gap.reason}{needs}", width)
+    if growth is not None:
+        lines += render_growth(growth, width)
     return "\n".join(lines) + "\n"
+
+
+def render_growth(growth: Growth, width: int) -> list[str]:
+    """The TVIEWs whose size or rows are others, the one that grew most first, and what room is left."""
+    grown = growth.grown
+    if growth.no_rate or not (grown or growth.room):
+        return []
+    lines = ["", f"In {_span(growth.days)}:"]
+    rows = [("TVIEW", "size", "a day", "rows", "a day")]
+    rows += [
+        (
+            g.name,
+            f"{_bytes(g.bytes_before)} → {_bytes(g.bytes_after)}",
+            _rate(g.bytes_per_day, _bytes),
+            f"{_count(g.rows_before)} → {_count(g.rows_after)}",
+            _rate(g.rows_per_day, _count),
+        )
+        for g in grown
+    ]
+    if grown:
+        widths = [max(len(r[i]) for r in rows) for i in range(5)]
+        lines += [
+            "  " + "  ".join(f"{c:{w}}" for c, w in zip(r, widths, strict=True)).rstrip()
+            for r in rows
+        ]
+    if (room := growth.room) is not None:
+        lines += _wrap("room", _left(room), width)
+    return lines
+
+
+def _left(room: Room) -> str:
+    where = "left on the disk of the data directory" if room.source == "file system" else "given"
+    lead = f"{_bytes(room.bytes)} {where}; "
+    if room.days_left is None:
+        taken = "nothing more was written to it" if room.fills == "disk" else "TVIEWs took no more"
+        return f"{lead}{taken} between these two moments."
+    whose = (
+        "all that is written there takes"
+        if room.fills == "disk"
+        else "TVIEWs alone, without base tables and WAL, take"
+    )
+    return (
+        f"{lead}{whose} {_bytes(room.bytes_per_day)} a day: full in {_span(room.days_left)}"
+        " if it goes on like that."
+    )
+
+
+def _span(days: float) -> str:
+    if days < 1 / 24:
+        return f"{days * 1440:.0f} min"
+    return f"{days * 24:.0f} hours" if days < 2 else f"{days:,.0f} days"
+
+
+def _rate(value: float | None, shown: Callable[[float | None], str]) -> str:
+    return "?" if value is None else ("+" if value >= 0 else "-") + shown(abs(value))
+
+
+def _count(number: float | None) -> str:
+    return "?" if number is None else f"{number:,.0f}"
+
+
+def _bytes(number: float | None) -> str:
+    if number is None:
+        return "?"
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1024:
+            return (
+                f"{number:,.0f} {unit}"
+                if number >= 100 or unit == "bytes"
+                else f"{number:.1f} {unit}"
+            )
+        number /= 1024
+    return f"{number:,.1f} TB"
 
 
 def _detail(change: Change, width: int) -> Iterator[str]:
@@ -174,7 +255,7 @@ def _tally(difference: Difference) -> str:
 
 
 def difference_document(
-    difference: Difference, before: Snapshot, after: Snapshot
+    difference: Difference, before: Snapshot, after: Snapshot, growth: Growth | None = None
 ) -> dict[str, Any]:
     """The difference as plain JSON types, schema pgtv.snapshot-diff/1."""
     return {
@@ -189,6 +270,22 @@ def difference_document(
             {"side": side, "section": g.section, "reason": g.reason, "needs": list(g.needs)}
             for side, g in difference.not_compared
         ],
+        "growth": None if growth is None else _growth_document(growth),
+    }
+
+
+def _growth_document(growth: Growth) -> dict[str, Any]:
+    room = growth.room
+    return {
+        "days": growth.days,
+        "no_rate": growth.no_rate,
+        "tviews": [asdict(g) for g in growth.tviews],
+        "bytes_per_day": growth.bytes_per_day,
+        "room_bytes": room.bytes if room else None,
+        "room_from": room.source if room else None,
+        "fills": room.fills if room else None,
+        "fills_bytes_per_day": room.bytes_per_day if room else None,
+        "days_left": room.days_left if room else None,
     }
 
 

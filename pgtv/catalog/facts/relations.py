@@ -62,6 +62,8 @@ class Relation:
         None  # of the main fork; only TVIEWs' tables, None where it would have waited
     )
     comment: str | None = None  # of backing views only
+    # beside `bytes`: TOAST, and indexes as VACUUM or ANALYZE last saw them (a size would need their locks)
+    more_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,11 @@ WHERE c.oid = ANY (%(views)s::oid[]) AND c.relkind IN ('v', 'm')
 """
 
 SIZES = """
-SELECT c.oid::int8 AS oid, pg_catalog.pg_relation_size(c.oid) AS bytes
+SELECT c.oid::int8 AS oid, pg_catalog.pg_relation_size(c.oid) AS bytes,
+       COALESCE(pg_catalog.pg_relation_size(NULLIF(c.reltoastrelid, 0)), 0)
+       + (SELECT COALESCE(pg_catalog.sum(x.relpages), 0)
+          FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+          WHERE i.indrelid IN (c.oid, c.reltoastrelid))::int8
+         * pg_catalog.current_setting('block_size')::int8 AS more_bytes
 FROM pg_catalog.pg_class c WHERE c.oid = ANY (%(tables)s::oid[])
 """

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import jsonschema
+import pytest
 from servers import Database
 
 from pgtv.catalog import codec
@@ -60,6 +63,42 @@ def test_save_show_diff(shop: Database, tmp_path: Path, root: Path) -> None:
     assert human.returncode == 1
     assert "+ TVIEW public.tv_stock" in human.stdout
     assert "disabled → enabled" in human.stdout
+
+
+def test_diff_tells_what_grew(shop: Database, tmp_path: Path, root: Path) -> None:
+    """And that is no difference; sizes are those of the server."""
+    shop.sql("ALTER TABLE public.tv_customer SET (autovacuum_enabled = off); ANALYZE")
+    file, older = tmp_path / "now.json", tmp_path / "older.json"
+    assert shop.pgtv("snapshot", "save", str(file)).returncode == 0
+    close = shop.pgtv("snapshot", "diff", str(file), "--room", "1GB")
+    assert close.returncode == 3
+    assert "less than an hour apart" in close.stderr
+    taken = codec.load(file)
+    then = (datetime.fromisoformat(taken.taken_at) - timedelta(days=2)).isoformat()
+    codec.save(replace(taken, taken_at=then), older)
+    shop.sql(
+        "INSERT INTO public.tb_customer (name, email)"
+        " SELECT string_agg(md5(g::text || i), ''), g::text FROM generate_series(1, 500) g,"
+        " generate_series(1, 200) i GROUP BY g"
+    )
+    shop.sql("ANALYZE")
+    done = shop.pgtv("snapshot", "diff", str(older), "--format", "json", "--room", "1GB")
+    assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    published = json.loads((root / "schemas" / "pgtv.snapshot-diff.1.json").read_text())
+    jsonschema.validate(document, published)
+    grown = {g["name"]: g for g in document["growth"]["tviews"]}["public.tv_customer"]
+    size, indexes = shop.sql(
+        "SELECT pg_table_size('public.tv_customer'), pg_indexes_size('public.tv_customer')"
+    ).split("|")
+    # the maps beside a table, and TOAST's index, are the rest
+    assert abs(grown["bytes_after"] - int(size) - int(indexes)) < 200_000
+    assert grown["bytes_after"] - grown["bytes_before"] > 2_000_000, "rows are in TOAST"
+    assert grown["bytes_per_day"] == pytest.approx(
+        (grown["bytes_after"] - grown["bytes_before"]) / 2, rel=0.01
+    )
+    assert (grown["rows_before"], grown["rows_after"]) == (200, 700)
+    assert "public.tv_customer" in shop.pgtv("snapshot", "diff", str(older)).stdout
 
 
 def test_timer_keeps_and_prunes(shop: Database, tmp_path: Path) -> None:
