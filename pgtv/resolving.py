@@ -45,13 +45,15 @@ def apply(
     *,
     keys: bool = True,
     pace: Pace | None = None,
+    comparing: str | None = None,
 ) -> None:
     """End the receipt's transactions, database by database, then bring the rows of their TVIEWs.
 
     One that cannot be ended keeps no other from it: see its error. looked: the snapshots of what is
-    ended, by database. show: told each statement before it runs. keys: rows that a
-    rollback gives up are looked for first, which reads tables. pace: how rows are brought. Raises
-    UsageError when the receipt cannot be written; nothing was done then.
+    ended, by database. show: told each statement before it runs. keys: rows that a rollback gives up
+    are looked for first, which reads tables. pace: how rows are brought; comparing: the
+    statement_timeout meanwhile, where it is not the target's. Raises UsageError when the receipt
+    cannot be written; nothing was done then.
     """
     receipt.applied, receipt.outcome = True, "running"
 
@@ -65,7 +67,8 @@ def apply(
             mine = [e for e in receipt.endings if e.transaction.database == database]
             there = target.in_database(database)
             seen = looked.get(database) if keys else None
-            _in_database(there, seen, mine, receipt, journal, save, show, pace)
+            bringing = replace(there, statement_timeout=comparing or there.statement_timeout)
+            _in_database(there, bringing, seen, mine, receipt, journal, save, show, pace)
         failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
         receipt.outcome = "failed" if failed else "complete"
     except KeyboardInterrupt:
@@ -84,6 +87,7 @@ def apply(
 
 def _in_database(
     target: Target,
+    bringing: Target,
     snapshot: Snapshot | None,
     endings: list[Ending],
     receipt: Receipt,
@@ -106,7 +110,7 @@ def _in_database(
             )
             no_record = _ready(connection)
             labels = {label for e in endings for label in e.transaction.tviews}
-            touched = Touched(connection, target, labels)
+            touched = Touched(connection, bringing, labels)
             touched.note()
             receipt.owed += touched.owed
             save()

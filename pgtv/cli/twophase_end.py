@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgtv.cli.options import apply_option, connection_options, receipt_option
+from pgtv.cli.options import apply_option, comparing, connection_options, receipt_option
 from pgtv.cli.pacing import pace_options
 from pgtv.errors import Exit, NotPossible, UsageError
 from pgtv.session import Target
@@ -230,7 +230,7 @@ def _run(
 
     _only_known(survey, receipt)
     if not apply_:
-        _print(receipt, fmt)
+        _print(receipt, fmt, survey)
         click.echo("nothing was ended; --apply does it", err=True)
         return exit_code(receipt) or Exit.WARNING
     where = path or _receipt_path(receipt)
@@ -239,7 +239,10 @@ def _run(
     def show(line: str) -> None:
         click.echo(line, err=fmt == "json")
 
-    apply(target, survey.looked, receipt, where, show, keys=keys, pace=pace)
+    apply(
+        target, survey.looked, receipt, where, show, keys=keys, pace=pace,
+        comparing=comparing(target).statement_timeout,
+    )  # fmt: skip
     if fmt == "json":
         _print(receipt, fmt)
     else:
@@ -249,20 +252,21 @@ def _run(
     return exit_code(receipt)
 
 
-def _print(receipt: Receipt, fmt: str) -> None:
+def _print(receipt: Receipt, fmt: str, survey: Survey | None = None) -> None:
+    from pgtv.repairs.tested import untested
     from pgtv.reports.ending import planned
     from pgtv.reports.twophase import as_json
 
-    click.echo(as_json(receipt) if fmt == "json" else planned(receipt), nl=False)
+    looked = survey.looked if survey else {}
+    whys = {d: why for d, s in looked.items() if (why := untested(s.extension))}
+    click.echo(as_json(receipt) if fmt == "json" else planned(receipt, whys), nl=False)
 
 
 def _hints(receipt: Receipt) -> None:
     from pgtv.reports.ending import still_owed
 
-    said = [e.hint for e in receipt.endings if e.hint] + [
-        r["hint"] for r in receipt.rows if r["hint"]
-    ]
-    for hint in dict.fromkeys(said):
+    said = [e.hint for e in receipt.endings] + [r["hint"] for r in receipt.rows]
+    for hint in dict.fromkeys(h for h in said if h):
         click.echo(f"hint: {hint}", err=True)
     for why in dict.fromkeys(e.no_dead_letter for e in receipt.endings if e.no_dead_letter):
         click.echo(f"the receipt is the only record: {why}", err=True)

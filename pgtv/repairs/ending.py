@@ -119,7 +119,7 @@ def exit_code(receipt: Receipt) -> Exit:
     failed = any(e.outcome is Outcome.FAILED for e in receipt.endings)
     if (
         failed
-        or any(r["end"] == "unknown" for r in receipt.rows)
+        or any(r["end"] in ("unknown", "differs") for r in receipt.rows)
         or any(x.unseen for x in receipt.left)
     ):
         return Exit.UNKNOWN

@@ -3,15 +3,20 @@
 That rows are owed is noted on backing views before the first transaction is ended (see
 pgtv.checks.owing), and the note goes once they are right. Whoever dies in between leaves it: no other
 catalog tells that an UNLOGGED TVIEW lost the rows of what is committed after a crash.
+
+A prepared transaction is ended on any catalog revision. On one that nothing was tested on (see
+pgtv.repairs.tested) rows are compared and not written, and no note is made: repair would not bring them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgtv.errors import PgtvError
 from pgtv.repairs.ending import Owed
+from pgtv.repairs.tested import untested
 from pgtv.session import Target
 
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from pgtv.rows.transaction import Done
     from pgtv.rows.written import TouchedTview
 
-_BAD = ("unknown", "unsettled")
+_BAD = ("unknown", "unsettled", "differs")
 
 
 def noted(snapshots: Iterable[Snapshot]) -> list[Owed]:
@@ -66,8 +71,11 @@ class Touched:
 
     def note(self) -> None:
         """Note it in the database, where that was not done before; `owed` has why where it cannot be."""
+        why = untested(self._snapshot.extension) if self._snapshot else None
         for one in self.owed:
-            if not one.noted:
+            if why:
+                one.why = why
+            elif not one.noted:
                 self._note(one)
 
     def _note(self, one: Owed) -> None:
@@ -134,9 +142,14 @@ class Touched:
 
         snapshot = collect(self._connection)  # what was committed may have changed definitions
         tviews = with_dependents(snapshot, [t for t in snapshot.tviews if t.label in labels])
+        why = untested(snapshot.extension)
+
+        def told(one: Brought) -> None:
+            ended(_not_merged(one, snapshot, why) if why else one)
+
         bring(
-            self._target, snapshot, tviews, apply=True, pace=pace, on_batch=batched, on_end=ended,
-            final=False,
+            self._target, snapshot, tviews, apply=why is None, pace=pace, on_batch=batched,
+            on_end=told, final=False,
         )  # fmt: skip
 
     def settle(self) -> None:
@@ -190,3 +203,17 @@ class Touched:
         if view is None:
             return "it has no backing view"
         return comment(self._connection, self._target, view, write)
+
+
+def _not_merged(one: Brought, snapshot: Snapshot, why: str) -> Brought:
+    """Rows that differ where only the extension itself may write them."""
+    from pgtv.catalog import dialects
+
+    if not one.differing:
+        return one
+    refresh = dialects.named(snapshot.extension.generation).refresh(one.tview)
+    return replace(
+        one,
+        reason=f"not merged: {why}",
+        hint=f"the extension's own refresh brings them, and readers wait: {refresh}",
+    )

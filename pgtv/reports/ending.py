@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from pgtv.pasted import connect_line
 from pgtv.repairs.ending import ENDED, Ending, Outcome, Owed, Receipt
@@ -12,8 +13,11 @@ from pgtv.rows.written import TouchedTview
 from pgtv.shown import one_line, plural, printable
 
 
-def planned(receipt: Receipt) -> str:
-    """A dry run: a script for psql, and what pgtv does besides."""
+def planned(receipt: Receipt, untested: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A dry run: a script for psql, and what pgtv does besides.
+
+    untested: by database, why rows are not brought there.
+    """
     lines = []
     for database, endings in _by_database(receipt):
         lines += [connect_line(database)]
@@ -23,7 +27,10 @@ def planned(receipt: Receipt) -> str:
         touched = sorted({label for e in endings for label in e.transaction.tviews})
         if touched:
             names = " ".join(shlex.quote(t) for t in touched)
-            lines.append(one_line(f"-- then verify and repair: pgtv refresh {names} --apply"))
+            then = f"-- then verify and repair: pgtv refresh {names} --apply"
+            if why := untested.get(database):
+                then = f"-- then verify, and merge nothing ({why}): pgtv verify {names}"
+            lines.append(one_line(then))
     lines += [one_line(f"-- left alone: {x.gid} in {x.database}: {x.why}") for x in receipt.left]
     return "".join(f"{line}\n" for line in lines)
 
@@ -57,9 +64,12 @@ def _row_text(row: TouchedTview) -> str:
     text = row["tview"]
     if row["differing"]:
         more = "at least " if row["at_least"] else ""
+        rows = f"{more}{plural(row['differing'], 'row')}"
         text += (
-            f": {more}{plural(row['differing'], 'row')} differed, {row['inserted']} inserted,"
-            f" {row['updated']} changed, {row['deleted']} deleted"
+            f": {rows} differ"
+            if row["end"] == "differs"
+            else f": {rows} differed, {row['inserted']} inserted, {row['updated']} changed,"
+            f" {row['deleted']} deleted"
         )
     return text + (f": {row['reason']}" if row["reason"] else "")
 
@@ -70,7 +80,9 @@ def still_owed(owed: Iterable[Owed]) -> Iterator[str]:
     for database in dict.fromkeys(o.database for o in left):
         mine = [o for o in left if o.database == database]
         names = ", ".join(o.tview for o in mine)
-        text = f"rows are owed in {database}: {names}; this brings them there: pgtv repair --apply"
+        text = f"rows are owed in {database}: {names}"
+        if any(one.noted for one in mine):
+            text += "; this brings them there: pgtv repair --apply"
         for one in mine:
             if not one.noted:
                 text += f"; nothing there says so for {one.tview}: {one.why}"

@@ -232,6 +232,41 @@ def test_the_receipt_keeps_keys_and_old_values_of_rows_that_were_written(
     assert not file.with_name("r.json.batches").exists(), "the receipt has it all"
 
 
+NEXT_REVISION = """CREATE OR REPLACE FUNCTION tviews.pg_tviews_catalog_revision() RETURNS integer
+LANGUAGE sql IMMUTABLE AS 'SELECT 99'"""
+
+
+def test_on_a_catalog_that_was_not_tested_it_is_ended_and_no_row_is_merged(
+    shop: Database, tmp_path: Path
+) -> None:
+    """Nobody waits until a newer pgtv is there; rows are compared, and what differs is told."""
+    tested = shop.sql("SELECT tviews.pg_tviews_catalog_revision()").strip()
+    file = tmp_path / "r.json"
+    prepare(shop, "equal")
+    prepare(shop, "over", "UPDATE public.tb_customer SET name = 'held' WHERE pk_customer = 8")
+    shop.sql(NEXT_REVISION)
+    shown = shop.pgtv("2pc", "rollback", "equal")
+    assert "merge nothing (the catalog has revision 99" in shown.stdout, shown.stdout
+    done = shop.pgtv("2pc", "rollback", "equal", "--apply", "--receipt", str(file))
+    assert done.returncode == 0 and gids(shop) == {"over"}, done.stdout + done.stderr
+    shop.sql(DRIFT)
+    before = shop.sql("SELECT * FROM public.tv_customer ORDER BY 1")
+    done = shop.pgtv("2pc", "rollback", "over", "--apply", "--receipt", str(file))
+    assert done.returncode == 3 and not gids(shop), done.stdout + done.stderr
+    assert shop.sql("SELECT * FROM public.tv_customer ORDER BY 1") == before
+    rows = {r["tview"]: r for r in json.loads(file.read_text())["rows"]}
+    customer = rows["public.tv_customer"]
+    assert (customer["end"], customer["differing"], customer["updated"]) == ("differs", 1, 0)
+    assert "not merged: the catalog has revision 99" in customer["reason"]
+    assert "nothing there says so for public.tv_customer" in done.stderr
+    assert "pgtv repair --apply" not in done.stderr, "which would refuse"
+    # what is told to be run instead
+    [line] = [x for x in done.stderr.splitlines() if "refresh('public.tv_customer')" in x]
+    shop.sql(NEXT_REVISION.replace("99", tested))  # the library that this one waits for
+    shop.sql(line.partition("readers wait: ")[2])
+    assert "public.tv_customer" not in differing(shop)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
