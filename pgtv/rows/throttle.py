@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgtv.errors import NotPossible, UsageError
+from pgtv.errors import UsageError
 from pgtv.rows.barrier import POLL, going
+from pgtv.rows.lag import Lags
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
 LOOK = 0.2  # seconds between looks while something is waited for
 YIELD = 5.0  # seconds for which a batch stands back when others wait, or waited for the one before
 
-_LAG = """
-SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
-       COALESCE(pg_catalog.max(EXTRACT(epoch FROM r.replay_lag)), 0)::float8,
-       (SELECT x.application_name FROM pg_catalog.pg_stat_replication x
-         ORDER BY x.replay_lag DESC NULLS LAST LIMIT 1)
-FROM pg_catalog.pg_stat_replication r
-"""
 _QUEUED = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_locks l
 WHERE l.locktype = 'relation' AND NOT l.granted AND l.relation::int8 = ANY (%s)
@@ -71,6 +65,7 @@ class Throttle:
     ) -> None:
         self._given = self._limits = limits
         self._relations, self._control, self._say, self._pause = relations, control, say, pause
+        self._lags = Lags(say)
         self._read: tuple[int, int] | None = None
         self._next = time.monotonic()
         self._turn = threading.Lock()
@@ -119,16 +114,11 @@ class Throttle:
     def _lag(self, connection: psycopg.Connection[Any]) -> None:
         told = False
         while self._limits.lag is not None:
-            seen, lag, name = connection.execute(_LAG.encode()).fetchone() or (True, 0.0, None)
-            if not seen:
-                raise NotPossible(
-                    "the lag of standbys is hidden from this role",
-                    "GRANT pg_monitor, or no --max-lag",
-                )
+            lag, name = self._lags(connection)
             if lag <= self._limits.lag:
                 return
             if not told:
-                self._say(f"waiting: the standby {name} lags {lag:.0f} s behind")
+                self._say(f"waiting: the standby {name} lags {lag:.1f} s behind")
                 told = True
             self._pause(LOOK)
             self._reread()

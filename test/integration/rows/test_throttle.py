@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,10 @@ import psycopg
 import pytest
 from contents import differing
 from processes import running
-from servers import Database, until
+from replicas import replayed
+from servers import Database, require_real, shop_server, until
 
+from pgtv.cluster.server import Server
 from pgtv.rows import barrier, transaction
 from pgtv.rows.bring import bring
 from pgtv.rows.merge import Pace
@@ -126,3 +132,58 @@ def test_lag_is_seen_by_a_login_that_writes_as_somebody_else(shop18: Database) -
     done = shop18.pgtv("refresh", "tv_customer", "--apply", "--max-lag", "5", user=role)
     assert "tv_customer  2 rows differed: 0 inserted, 2 changed" in done.stdout, done.stderr
     shop18.sql(f"DROP ROLE {role}")
+
+
+MANY = "UPDATE public.tv_customer SET data = '{}' WHERE pk_customer <= 40"
+
+
+@pytest.fixture
+def followed() -> Iterator[tuple[Database, Server]]:
+    """A shop of its own, and a standby that streams and has all of it."""
+    with shop_server(require_real(18)) as server, server.standby() as standby:
+        standby.start()
+        shop = Database(server, "shop_template")
+        until(lambda: replayed(shop, Database(standby, shop.name)))
+        yield shop, standby
+
+
+@contextmanager
+def held_by_lag(shop: Database, standby: Server) -> Iterator[subprocess.Popen[str]]:
+    """A merge that waits for a standby whose replay is paused."""
+    standby.psql("SELECT pg_wal_replay_pause()")
+    shop.sql(MANY)
+    with running(
+        [sys.executable, "-m", "pgtv", "refresh", "tv_customer", "--apply", "--batch", "1",
+         "--max-rate", "20", "--max-lag", "0.5"],
+        env=shop.server.env(shop.name), cwd=shop.folder,
+    ) as run:  # fmt: skip
+        assert run.stderr
+        said = re.compile(r"waiting: the standby walreceiver lags [\d.]+ s behind\n")
+        assert any(said.fullmatch(line) for line in run.stderr)
+        assert run.poll() is None and differing(shop), "it waits, with rows left to do"
+        yield run
+
+
+def test_a_standby_that_lags_is_waited_for(followed: tuple[Database, Server]) -> None:
+    """It was level when its replay was paused: then the server itself tells no lag in seconds."""
+    shop, standby = followed
+    with held_by_lag(shop, standby) as run:
+        standby.psql("SELECT pg_wal_replay_resume()")
+        assert run.wait(150) == 0
+    assert not differing(shop)
+
+
+def test_a_standby_that_is_gone_is_not_waited_for_and_that_is_said(
+    followed: tuple[Database, Server],
+) -> None:
+    shop, standby = followed
+    with held_by_lag(shop, standby) as run:
+        standby.stop()
+        assert run.stderr
+        assert "the standby walreceiver is gone: its lag is not known\n" in run.stderr
+        assert run.wait(150) == 0
+    assert not differing(shop)
+    shop.sql(DRIFT)
+    done = shop.pgtv("refresh", "--apply", "--max-lag", "0.5")
+    assert done.returncode == 0
+    assert "no standby is connected: --max-lag holds nothing back" in done.stderr

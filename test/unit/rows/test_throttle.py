@@ -27,9 +27,11 @@ class Answers:
     def transaction(self) -> AbstractContextManager[None]:
         return nullcontext()
 
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        lag = self.lags.pop(0) if self.lags else 0.0
+        return [(self.seen, 10, 1, "standby", lag, 5 if lag else 10, False)]
+
     def fetchone(self) -> tuple[Any, ...]:
-        if b"replay_lag" in self.query:
-            return (self.seen, self.lags.pop(0) if self.lags else 0.0, "standby")
         return (0,)
 
 
@@ -59,7 +61,7 @@ def test_a_lagging_standby_is_waited_for_and_named() -> None:
     throttle = Throttle(Limits(lag=5.0), [], None, said.append, slept.append)
     throttle(Answers(30.0, 12.0, 4.0), 0)  # type: ignore[arg-type]
     assert len(slept) == 2
-    assert said == ["waiting: the standby standby lags 30 s behind"]
+    assert said == ["waiting: the standby standby lags 30.0 s behind"]
     with pytest.raises(NotPossible, match="hidden"):
         throttle(Answers(0.0, seen=False), 0)  # type: ignore[arg-type]
 
