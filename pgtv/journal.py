@@ -80,7 +80,8 @@ def left(receipt: Path) -> list[RefreshedTview]:
     """What a run that was killed had written, as entries of its receipt. Raises UsageError."""
     found: dict[str, RefreshedTview] = {}
     try:
-        lines = beside(receipt).read_text(encoding="utf-8").splitlines()
+        # not splitlines: U+2028 and its like, which JSON leaves as they are, end no line here
+        lines = beside(receipt).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as e:

@@ -14,7 +14,7 @@ NOTE = "pgtv: rows are owed"
 
 def is_owed(comment: str | None) -> bool:
     """Whether the comment of a backing view says so."""
-    return NOTE in (comment or "").splitlines()
+    return NOTE in (comment or "").split("\n")
 
 
 def note(view: str, comment: str | None = None) -> str:
@@ -29,4 +29,5 @@ def forget(view: str, comment: str | None = None) -> str:
 
 
 def _own(comment: str | None) -> list[str]:
-    return [line for line in (comment or "").splitlines() if line != NOTE]
+    # not splitlines: it would put a line feed where somebody wrote U+2028
+    return [line for line in comment.split("\n") if line != NOTE] if comment else []

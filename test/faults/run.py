@@ -139,7 +139,7 @@ def main() -> int:
     args = parser.parse_args()
     mode = "applied" if args.applied else "seen" if args.detect else "cured"
     if args.take:
-        rows = map(json.loads, args.take.read_text(encoding="utf-8").splitlines())
+        rows = map(json.loads, args.take.read_text(encoding="utf-8").strip("\n").split("\n"))
         made = Applied if args.applied else Result
         last = {row["id"]: made(**row) for row in rows if row["id"] in FAULTS}
         record(list(last.values()), args.major, cure=mode == "cured")
