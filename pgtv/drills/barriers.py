@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pgtv.drills.scene import Scene, insert_marker
 from pgtv.drills.statements import Break
@@ -21,6 +22,9 @@ _WAIT_IN_TRIGGER = Break(
     EXECUTE FUNCTION public.drill_wait()"""
 )
 _REFRESH = Break("SELECT tviews.pg_tviews_refresh('public.tv_customer')")
+_REGISTERED = Break("SELECT EXISTS (SELECT FROM tviews.pg_tview_meta)")
+EXTENSION_GONE = Break("DROP EXTENSION pg_tviews CASCADE")
+RAN = "statement"  # what a session ran that is gone, as the scene remembers it
 _SUSPENDED = Break("BEGIN; SELECT tviews.pg_tviews_suspend_triggers(); ")
 
 
@@ -60,6 +64,11 @@ def is_registered_again(scene: Scene, _: str) -> bool:
     ) == [(True,)]
 
 
+def is_attached(scene: Scene, _: str) -> bool:
+    """Whether any TVIEW is registered."""
+    return scene.rows(_REGISTERED.sql) == [(True,)]
+
+
 # a refresh writes all rows anew, by a transaction of its own
 _ROW_VERSIONS = (
     "SELECT md5(string_agg(xmin::text, ' ' ORDER BY pk_customer)) FROM public.tv_customer"
@@ -76,7 +85,8 @@ class Point:
     prepared: a prepared transaction survives. keeps: what was written must be there afterwards; what
     neither is prepared nor keeps must be gone. there: looks whether it is, by the marker or otherwise.
     cleanup: SQL that takes the barrier away. again: the command of pgtv that was interrupted, to be run
-    once more. warned: the check by which doctor must warn before the crash.
+    once more; what stands in {} is what the scene remembers. warned: the check by which doctor must warn
+    before the crash.
     """
 
     id: str
@@ -137,30 +147,33 @@ def before_prepare(scene: Scene, marker: str) -> int:
     return pid
 
 
+def _ran(scene: Scene, statement: str) -> None:
+    """Run it to its end in a session that then goes; remembered, for nobody is there to be asked."""
+    with scene.connect() as session:
+        session.execute(statement.encode())
+    scene.remembered[RAN] = statement
+
+
 def after_prepare(scene: Scene, marker: str) -> None:
     """Prepared, on logged TVIEWs only; the session is gone."""
-    with scene.connect() as session:
-        session.execute(f"BEGIN; {marked(marker)}; PREPARE TRANSACTION 'drill'".encode())
+    _ran(scene, f"BEGIN; {marked(marker)}; PREPARE TRANSACTION 'drill'")
 
 
 def after_prepare_unlogged(scene: Scene, marker: str) -> None:
     """Prepared, an UNLOGGED TVIEW among what it wrote; the session is gone."""
-    with scene.connect() as session:
-        session.execute(f"BEGIN; {insert_marker(marker)}; PREPARE TRANSACTION 'drill'".encode())
+    _ran(scene, f"BEGIN; {insert_marker(marker)}; PREPARE TRANSACTION 'drill'")
 
 
 def after_commit_prepared(scene: Scene, marker: str) -> None:
     """COMMIT PREPARED is acknowledged."""
     after_prepare_unlogged(scene, marker)
-    with scene.connect() as session:
-        session.execute("COMMIT PREPARED 'drill'")
+    _ran(scene, "COMMIT PREPARED 'drill'")
     scene.acknowledged.append(marker)
 
 
 def after_commit(scene: Scene, marker: str) -> None:
     """COMMIT is acknowledged."""
-    with scene.connect() as session:
-        session.execute(f"BEGIN; {insert_marker(marker)}; {UPDATE}; COMMIT".encode())
+    _ran(scene, f"BEGIN; {insert_marker(marker)}; {UPDATE}; COMMIT")
     scene.acknowledged.append(marker)
 
 
@@ -198,6 +211,23 @@ def in_repair(scene: Scene, _: str) -> int:
     return scene.pgtv_waits("repair", "--apply", "--lock-timeout", "30s")
 
 
+def in_attach(scene: Scene, _: str) -> int:
+    """`pgtv upgrade attach --apply` registers TVIEWs of which the extension was dropped, and waits for a
+    writer of a table that they read."""
+    # beyond what is released after the crash: the next attach reads it, too
+    file = f"{scene.server.scratch}/attached.json"
+    Path(file).unlink(missing_ok=True)
+    code, said = scene.pgtv("snapshot", "save", file)
+    assert code == 0, said
+    scene.remembered["snapshot"] = file
+    scene.break_(EXTENSION_GONE)
+    scene.open().execute("BEGIN; UPDATE public.tb_customer SET email = 'x' WHERE pk_customer = 6")
+    return scene.pgtv_waits(
+        "upgrade", "attach", "--from", file, "--apply", "--lock-timeout", "30s",
+        "--receipt", f"{scene.folder()}/receipt.json",
+    )  # fmt: skip
+
+
 POINTS = (
     Point("after-base-write", "after the base write, before the flush", after_base_write,
           cleanup="DROP TRIGGER IF EXISTS aa_drill ON public.tb_customer;"
@@ -219,4 +249,6 @@ POINTS = (
           there=is_merged, again=("refresh", "--apply")),
     Point("in-repair", "in pgtv repair --apply, a registration being renewed", in_repair,
           there=is_registered_again, again=("repair", "--apply")),
+    Point("in-attach", "in pgtv upgrade attach --apply, registrations being made", in_attach,
+          there=is_attached, again=("upgrade", "attach", "--from", "{snapshot}", "--apply")),
 )  # fmt: skip

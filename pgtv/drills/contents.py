@@ -20,6 +20,7 @@ ORDER BY 1
 CURRENT = Break(
     "SELECT view, to_regclass(format('%I.%I', schema, name)) AS tview FROM tviews.registry"
 )
+IS_EARLY = Break("SELECT to_regclass('public.pg_tview_meta') IS NOT NULL")
 EARLY = Break("SELECT view_oid AS view, table_oid AS tview FROM public.pg_tview_meta")
 
 
@@ -39,8 +40,7 @@ def same_texts(connection: psycopg.Connection[Any]) -> None:
 
 def tables(connection: psycopg.Connection[Any]) -> list[Table]:
     """Every TVIEW of a database whose catalog can be read, of whichever generation."""
-    row = connection.execute("SELECT to_regclass('public.pg_tview_meta') IS NOT NULL").fetchone()
-    listed = EARLY if row == (True,) else CURRENT
+    listed = EARLY if connection.execute(IS_EARLY.sql.encode()).fetchone() == (True,) else CURRENT
     found = connection.execute(_TABLES.format(list=listed.sql).encode()).fetchall()
     return [Table(*row) for row in found]
 

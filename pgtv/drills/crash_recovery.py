@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pgtv.cluster.provider import Wish
-from pgtv.cluster.verbs import Can, until
+from pgtv.cluster.verbs import Can
 from pgtv.drills import barriers
 from pgtv.drills.barriers import Reach
+from pgtv.drills.killing import KILLS, at_random, until_restarted, wait_refilled
 from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene, insert_marker
 from pgtv.drills.statements import Break
 from pgtv.drills.steps import nothing, restarted
 
 if TYPE_CHECKING:
-    import psycopg
+    pass
 
 # An acknowledged commit must be with the kernel at least: SIGKILL takes what is in the server's memory.
 DURABLE = {"synchronous_commit": "on"}
@@ -47,13 +48,6 @@ def backend_at(reach: Reach) -> Callable[[Scene], None]:
         until_restarted(scene, other)
 
     return inject
-
-
-def until_restarted(scene: Scene, other: psycopg.Connection[Any]) -> None:
-    """Wait for the end of a crash; other: a session of before. Who has lost a backend may log in
-    again before the server has noticed, and throws everybody out."""
-    until(lambda: not scene.try_("SELECT 1", other, None), "nobody was thrown out")
-    scene.server.wait_ready()
 
 
 def server_at(reach: Reach) -> Callable[[Scene], None]:
@@ -134,18 +128,8 @@ def refilled(scene: Scene) -> None:
     assert scene.rows(SEARCHED) == before, "it was filled with other rows"
 
 
-def wait_refilled(scene: Scene) -> None:
-    """Until no UNLOGGED TVIEW is empty for a crash. Raises ClusterError where no worker fills them."""
-    until(
-        lambda: not any(f.check == "unlogged-reset" for f in scene.doctor().findings),
-        "no worker refilled the UNLOGGED TVIEWs", 60,
-    )  # fmt: skip
-
-
 def random_kills(scene: Scene) -> None:
     """Backend and server are killed in turn, at moments of a load that nobody chose."""
-    from pgtv.drills.crashes import KILLS, at_random
-
     scene.commit_marker()
     for seed, kill in enumerate(KILLS * 2):
         other = scene.open()

@@ -15,23 +15,22 @@ from dataclasses import dataclass
 import psycopg
 
 from pgtv.cluster.provider import Provider, Wish
-from pgtv.cluster.verbs import until
 from pgtv.drills import contents
-from pgtv.drills.barriers import POINTS, Point
-from pgtv.drills.crash_recovery import DURABLE, wait_refilled
-from pgtv.drills.load import Load
+from pgtv.drills.barriers import POINTS, RAN, Point
+from pgtv.drills.crash_recovery import DURABLE
+from pgtv.drills.killing import KILLS, Crashed, at_random, crash, wait_refilled
 from pgtv.drills.scene import Scene
 from pgtv.drills.stage import Stage
 from pgtv.errors import PgtvError, UsageError
 
 RANDOM = "random"  # the point of a kill at any moment of a load
-KILLS = ("backend", "server")
 VERIFY_EVERY = 20  # crashes after which pgtv's own verification looks too
 
 
 @dataclass(frozen=True)
 class Crash:
-    """One crash. statement: what ran in the backend that was killed, or in those of the server.
+    """One crash. statement: what ran in the backend that was killed, or in those of the server; what had
+    run last, where its session was gone.
 
     lsn: of the WAL just before. outcome, as it was looked for afterwards: `rolled back` or `kept`, as
     the point demands; `recovered` (under a load: what was acknowledged is kept, the rest is either);
@@ -103,14 +102,6 @@ def _choices(
     ]
 
 
-@dataclass(frozen=True)
-class Crashed:
-    """Where the WAL was, and what ran."""
-
-    lsn: str
-    statement: str
-
-
 def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> Crashed:
     """Crash at the point; the server runs again afterwards, and nothing is open."""
     crashed = _named(scene, point, kill, seed) if point else at_random(scene, kill, seed)
@@ -122,6 +113,7 @@ def _one(scene: Scene, point: Point | None, kill: str, seed: int) -> Crashed:
 
 
 def _named(scene: Scene, point: Point, kill: str, seed: int) -> Crashed:
+    scene.remembered.pop(RAN, None)
     pid = point.reach(scene, _marker(seed))
     if point.warned and not any(f.check == point.warned for f in scene.doctor().findings):
         raise AssertionError(f"doctor did not say {point.warned} before the crash")
@@ -129,35 +121,8 @@ def _named(scene: Scene, point: Point, kill: str, seed: int) -> Crashed:
         "SELECT pg_current_wal_insert_lsn()::text, coalesce((SELECT query FROM pg_stat_activity"
         f" WHERE pid = {pid or 0}), '')"
     )
-    _kill(scene, kill, pid)
-    return Crashed(lsn, statement or point.title)
-
-
-def _kill(scene: Scene, kill: str, pid: int | None) -> None:
-    """The server is down afterwards, or in its crash recovery."""
-    if kill == "server":
-        scene.server.kill()
-        return
-    witness = scene.open()
-    if pid is None:  # nobody is at the point any more: any backend's death is the server's crash
-        pid = scene.open().info.backend_pid
-    scene.server.kill_backend(pid)
-    until(lambda: not scene.try_("SELECT 1", witness, None), "nobody was thrown out")
-
-
-def at_random(scene: Scene, kill: str, seed: int) -> Crashed:
-    """Kill at a moment of a load that nobody chose."""
-    dice = random.Random(seed)  # noqa: S311
-    with Load(scene, dice) as load:
-        time.sleep(dice.uniform(0.03, 0.25))
-        with scene.connect() as looking:
-            row = looking.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
-        victim = dice.choice(load.workers)
-        statement = " | ".join(w.statement for w in load.workers) if kill == "server" else (
-            victim.statement
-        )  # fmt: skip
-        _kill(scene, kill, victim.pid)
-    return Crashed(row[0] if row else "", statement)
+    crash(scene, kill, pid)
+    return Crashed(lsn, statement or scene.remembered[RAN])
 
 
 def _marker(seed: int) -> str:
@@ -187,7 +152,8 @@ def _after(scene: Scene, point: Point | None, number: int, seed: int) -> str:
     if point is not None and point.cleanup:
         scene.sql(point.cleanup)
     if point is not None and point.again:
-        code, said = scene.pgtv(*point.again, *_receipt(scene, point.again))
+        again = tuple(word.format(**scene.remembered) for word in point.again)
+        code, said = scene.pgtv(*again, *_receipt(scene, again))
         if code != 0:
             return f"failed: pgtv {point.again[0]} after the crash exited {code}: {said[-200:]}"
     different = compare(scene)
@@ -206,7 +172,9 @@ def _after(scene: Scene, point: Point | None, number: int, seed: int) -> str:
 
 def _receipt(scene: Scene, args: tuple[str, ...]) -> list[str]:
     return (
-        ["--receipt", f"{scene.folder()}/receipt.json"] if args[0] in ("repair", "refresh") else []
+        ["--receipt", f"{scene.folder()}/receipt.json"]
+        if args[0] in ("repair", "refresh", "upgrade")
+        else []
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from pgtv.drills.barriers import EXTENSION_GONE
 from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
 from pgtv.drills.statements import Break
@@ -43,7 +44,6 @@ DEFINITION_GONE = Break(
     "DROP VIEW tviews.public__tv_customer CASCADE;"
     " DELETE FROM tviews.pg_tview_meta WHERE entity = 'customer'"
 )
-EXTENSION_GONE = Break("DROP EXTENSION pg_tviews CASCADE")
 
 
 def with_snapshot(how: Break, *writes: str) -> Callable[[Scene], None]:

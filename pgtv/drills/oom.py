@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from pgtv.cluster.provider import Wish
 from pgtv.cluster.verbs import Can, until
-from pgtv.drills.crash_recovery import DURABLE, until_restarted
+from pgtv.drills.crash_recovery import DURABLE
+from pgtv.drills.killing import until_restarted
 from pgtv.drills.model import Mode, Sees, Variant
 from pgtv.drills.scene import Scene
 from pgtv.drills.statements import Break

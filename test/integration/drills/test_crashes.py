@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,13 @@ def test_what_became_of_the_write_is_looked_for(
 
 def test_every_point_is_kept_or_rolled_back_as_it_demands() -> None:
     points = tuple(p.id for p in barriers.POINTS)
-    done = {c.point: c.outcome for c in run(Local(require_real(18)), len(points), 3, points)}
+    crashed = list(run(Local(require_real(18)), len(points), 3, points))
+    # what was running, as SQL, also where its session was gone
+    assert [c for c in crashed if not re.match(r"[A-Z]{3,} |BEGIN;|COMMIT", c.statement)] == []
+    assert {c.point: c.statement for c in crashed}[
+        "after-commit-prepared"
+    ] == "COMMIT PREPARED 'drill'"
+    done = {c.point: c.outcome for c in crashed}
     demanded = {p.id: "kept" if p.keeps else "rolled back" for p in barriers.POINTS}
     either = {p.id for p in barriers.POINTS if p.prepared}
     assert {p: o for p, o in done.items() if p not in either} == {
@@ -107,3 +114,5 @@ def test_the_record_is_of_every_point_on_both_majors(record: dict[str, Any]) -> 
         points = {r["point"] for r in rows if r["major"] == major}
         assert points == {p.id for p in barriers.POINTS} | {RANDOM}
     assert not [r for r in rows if r["outcome"].startswith("failed")]
+    titles = {p.title for p in barriers.POINTS}
+    assert not [r["number"] for r in rows if r["statement"] in titles], "no statement: record anew"
