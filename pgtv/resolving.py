@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv import plan as plans
 from pgtv.catalog.dialects.base import ident
-from pgtv.errors import NotPossible, PgtvError
-from pgtv.journal import Journal
+from pgtv.errors import NotPossible, PgtvError, UsageError
+from pgtv.journal import Journal, beside
 from pgtv.repairs import dead_letters
 from pgtv.repairs.ending import ENDED, Ending, Outcome, Receipt, dumps, now
 from pgtv.repairs.touched import Touched
@@ -60,6 +60,7 @@ def apply(
     def save() -> None:
         plans.save(dumps(receipt), path)
 
+    _spare(path, show)
     save()
     journal = Journal(path)
     try:
@@ -83,6 +84,26 @@ def apply(
             save()
         finally:
             journal.close()
+
+
+def _spare(path: Path, show: Callable[[str], None]) -> None:
+    """Give what a run that was killed left at `path` another name: it has old values that nothing else has.
+
+    Raises UsageError.
+    """
+    if not path.is_file() or not beside(path).is_file():
+        return
+    n = 0
+    while (kept := path.with_name(f"{path.stem}-killed-{n}{path.suffix}")).exists():
+        n += 1
+    try:
+        beside(path).rename(beside(kept))
+        path.rename(kept)
+    except OSError as e:
+        raise UsageError(f"cannot rename {path}: {e.strerror or e}") from None
+    show(
+        f"-- the receipt of a run that was killed is {kept} now, and {beside(kept).name} beside it"
+    )
 
 
 def _in_database(

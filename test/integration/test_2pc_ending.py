@@ -299,6 +299,13 @@ def test_killed_what_was_written_by_then_is_beside_the_receipt(
     assert any('"by hand"' in (x or "") for x in line["overwritten"][0]["old"])
     assert shop18.pgtv("repair", "--apply").returncode == 0
     assert "public.tv_customer" not in differing(shop18)
+    # as a timer does, which names the same file each time
+    prepare(shop18, "next")
+    done = shop18.pgtv("2pc", "rollback", "next", "--apply", "--receipt", str(file))
+    assert done.returncode == 0 and "r-killed-0.json now" in done.stdout, done.stdout + done.stderr
+    assert json.loads(file.read_text())["outcome"] == "complete"
+    assert json.loads((tmp_path / "r-killed-0.json").read_text())["outcome"] == "running"
+    assert '\\"by hand\\"' in (tmp_path / "r-killed-0.json.batches").read_text()
 
 
 @pytest.mark.parametrize("then", ["again", "COMMIT", "ROLLBACK"])
