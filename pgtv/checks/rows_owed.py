@@ -27,8 +27,8 @@ from collections.abc import Iterator
 
 from pgtv.checks.bringing import bring
 from pgtv.checks.declare import Check, Context, Provoke
-from pgtv.checks.owing import NOTE, forget, is_owed
 from pgtv.finding import Effect, Finding, Remedy, Severity
+from pgtv.rows.owing import NOTE, forget, is_owed
 
 
 def run(context: Context) -> Iterator[Finding]:

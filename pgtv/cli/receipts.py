@@ -65,8 +65,8 @@ def _still_tested(target: Target, plan: Plan, step: Step) -> None:
 
 
 def _begun(step: Step) -> list[RefreshedTview]:
-    from pgtv.reports.refresh import entry
     from pgtv.rows.rebuilt import under_way
+    from pgtv.rows.written import entry
 
     return [entry(under_way(t)) for t in step.tviews]
 
@@ -74,8 +74,9 @@ def _begun(step: Step) -> list[RefreshedTview]:
 def _compared(target: Target, step: Step) -> list[RefreshedTview]:
     """Look anew, and compare what a step rebuilt; tells each."""
     from pgtv.catalog.collect import collect
-    from pgtv.reports.refresh import entry, line
+    from pgtv.reports.refresh import line
     from pgtv.rows.rebuilt import compare
+    from pgtv.rows.written import entry
     from pgtv.session import connected
 
     found: list[RefreshedTview] = []

@@ -257,9 +257,9 @@ def _rows(target: Target, step: Step, keep: Keep, given: Given | None, pace: Pac
     After restoring registrations most rows are right: then only what differs needs the right to write.
     """
     from pgtv.catalog.collect import collect
-    from pgtv.reports.refresh import entry
     from pgtv.rows.bring import bring, with_dependents
     from pgtv.rows.settle import settle, written
+    from pgtv.rows.written import entry
 
     with connected(target) as connection:
         snapshot = collect(connection)

@@ -259,9 +259,9 @@ def _rows(target: Target, step: Step, keep: Keep, pace: Pace | None) -> str:
     from pgtv import kept
     from pgtv.repairs.lease_sql import settled
     from pgtv.repairs.triggers import stale
-    from pgtv.reports.refresh import entry
     from pgtv.rows.bring import Brought
     from pgtv.rows.owed import bring_owed
+    from pgtv.rows.written import entry
 
     snapshot = _look(target)
     owing = {lease.id: set(lease.owed) for lease in snapshot.leases if lease.owed}

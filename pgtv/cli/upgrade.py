@@ -258,8 +258,8 @@ def _require_tested(now: Snapshot, plan: Plan) -> None:
 
 def _rows(target: Target, step: Step, keep: Keep) -> str:
     """Compare the step's TVIEWs and bring those that differ."""
-    from pgtv.reports.refresh import entry
     from pgtv.rows.settle import settle
+    from pgtv.rows.written import entry
 
     snapshot = look(target, None)
     wanted = [t for t in snapshot.tviews if t.label in step.tviews]

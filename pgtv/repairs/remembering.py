@@ -1,6 +1,6 @@
 """Puts the note that rows are owed around a plan, so that a run that dies leaves them on record.
 
-See pgtv.checks.owing for what the note is.
+See pgtv.rows.owing for what the note is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from pgtv.catalog.dialects.base import Dialect, ident
 from pgtv.catalog.model import Relation, Snapshot
-from pgtv.checks.owing import forget, is_owed, note
 from pgtv.plan import Step
+from pgtv.rows.owing import forget, is_owed, note
 
 TITLE = "Note on the backing views that rows are owed, should this not come to its end"
 _MADE = re.compile(r"CREATE VIEW (?P<name>.+?) AS\n")

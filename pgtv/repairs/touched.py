@@ -1,7 +1,7 @@
 """Brings the rows of the TVIEWs that ended transactions touched, whatever those did to them.
 
 That rows are owed is noted on backing views before the first transaction is ended (see
-pgtv.checks.owing), and the note goes once they are right. Whoever dies in between leaves it: no other
+pgtv.rows.owing), and the note goes once they are right. Whoever dies in between leaves it: no other
 catalog tells that an UNLOGGED TVIEW lost the rows of what is committed after a crash.
 
 A prepared transaction is ended on any catalog revision. On one that nothing was tested on (see
@@ -33,7 +33,7 @@ _BAD = ("unknown", "unsettled", "differs")
 
 def noted(snapshots: Iterable[Snapshot]) -> list[Owed]:
     """Rows that databases say they are owed, by a run that did not come to its end."""
-    from pgtv.checks.owing import is_owed
+    from pgtv.rows.owing import is_owed
 
     return [
         Owed(snapshot.server.database, tview.label, noted=True)
@@ -79,7 +79,7 @@ class Touched:
                 self._note(one)
 
     def _note(self, one: Owed) -> None:
-        from pgtv.checks.owing import is_owed, note
+        from pgtv.rows.owing import is_owed, note
 
         def write(view: str, comment: str | None) -> str | None:
             if is_owed(comment):
@@ -104,8 +104,8 @@ class Touched:
         """
         import psycopg
 
-        from pgtv.reports.refresh import entry
         from pgtv.rows.bring import Brought, End
+        from pgtv.rows.written import entry
         from pgtv.session import translate
 
         left = dict.fromkeys(sorted(labels))
@@ -161,7 +161,7 @@ class Touched:
         self.owed[:] = [one for one in self.owed if not self._settled(one)]
 
     def _settled(self, one: Owed) -> bool:
-        from pgtv.checks.owing import forget, is_owed
+        from pgtv.rows.owing import forget, is_owed
 
         reached = {t.label for t in self._reach[one.tview][1]}
         if any(self._ended.get(label) in _BAD for label in reached):

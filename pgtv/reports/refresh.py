@@ -12,7 +12,7 @@ from pgtv.catalog.model import Snapshot
 from pgtv.person import account
 from pgtv.reports.documents import RefreshDocument, RefreshRun
 from pgtv.rows.bring import Brought, End
-from pgtv.rows.written import RefreshedTview
+from pgtv.rows.written import RefreshedTview, entry
 from pgtv.shown import printable
 
 SCHEMA = "pgtv.refresh/1"
@@ -88,25 +88,6 @@ def document(
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def entry(b: Brought) -> RefreshedTview:
-    """What a receipt keeps of one TVIEW."""
-    m = b.merged
-    return {
-        "tview": b.tview, "end": b.end.value, "differing": b.differing, "at_least": b.at_least,
-        "inserted": m.inserted, "updated": m.updated, "deleted": m.deleted, "batches": m.batches,
-        "rounds": m.rounds, "retries": m.retries, "seconds": b.seconds,
-        "waited_seconds": round(m.waited, 3), "longest_batch_seconds": round(m.longest_batch, 3),
-        "grew_bytes": b.grew_bytes, "reason": b.reason,
-        # one that a writer put back was written again
-        "keys": [list(k) for k in dict.fromkeys(m.keys)], "all_keys": m.all_keys and not b.rebuilt,
-        "overwritten": [
-            {"kind": o.kind, "key": list(o.key), "old": None if o.old is None else list(o.old)}
-            for o in m.overwritten
-        ],
-        "complete": len(m.overwritten) >= m.written and not b.rebuilt,
-    }  # fmt: skip
 
 
 def finished(entries: Iterable[RefreshedTview]) -> dict[str, RefreshedTview]:

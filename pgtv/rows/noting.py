@@ -2,7 +2,7 @@
 
 Whoever dies after a batch leaves rows wrong that were right: what embeds the TVIEW holds what it read
 there before, and a writer who had begun earlier may delete a base row whose TVIEW row has just been
-inserted. No catalog tells of them, so it is noted on the backing view first; see pgtv.checks.owing.
+inserted. No catalog tells of them, so it is noted on the backing view first; see pgtv.rows.owing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Relation, Snapshot, Tview
-from pgtv.checks.owing import forget, is_owed, note
 from pgtv.errors import PgtvError
 from pgtv.graph.edges import Edges
+from pgtv.rows.owing import forget, is_owed, note
 from pgtv.session import Target, connected, translate
 
 if TYPE_CHECKING:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
+
+if TYPE_CHECKING:
+    from pgtv.rows.bring import Brought
 
 
 class OverwrittenRow(TypedDict):
@@ -48,3 +51,22 @@ class TouchedTview(RefreshedTview):
 
     database: str
     hint: str | None
+
+
+def entry(b: Brought) -> RefreshedTview:
+    """What a receipt keeps of one TVIEW."""
+    m = b.merged
+    return {
+        "tview": b.tview, "end": b.end.value, "differing": b.differing, "at_least": b.at_least,
+        "inserted": m.inserted, "updated": m.updated, "deleted": m.deleted, "batches": m.batches,
+        "rounds": m.rounds, "retries": m.retries, "seconds": b.seconds,
+        "waited_seconds": round(m.waited, 3), "longest_batch_seconds": round(m.longest_batch, 3),
+        "grew_bytes": b.grew_bytes, "reason": b.reason,
+        # one that a writer put back was written again
+        "keys": [list(k) for k in dict.fromkeys(m.keys)], "all_keys": m.all_keys and not b.rebuilt,
+        "overwritten": [
+            {"kind": o.kind, "key": list(o.key), "old": None if o.old is None else list(o.old)}
+            for o in m.overwritten
+        ],
+        "complete": len(m.overwritten) >= m.written and not b.rebuilt,
+    }  # fmt: skip

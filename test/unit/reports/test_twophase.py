@@ -12,11 +12,11 @@ from pgtv.repairs.ending import Outcome, plan
 from pgtv.repairs.pending import Pending, Queued
 from pgtv.repairs.twophase import Held, Left, Transaction, Waiting
 from pgtv.reports import ending, twophase
-from pgtv.reports.refresh import entry
 from pgtv.reports.twophase import Listing
 from pgtv.rows.bring import Brought, End
 from pgtv.rows.merge import Merged
 from pgtv.rows.prepared import Keys
+from pgtv.rows.written import entry
 
 ONE = Transaction(
     "g", "shop", "ann", "2026-01-01 00:00:00+00", 7200.0, "852", 10, True, None, False,
