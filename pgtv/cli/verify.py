@@ -23,6 +23,7 @@ from pgtv.cli.paths import FILE
 from pgtv.cli.progress import Progress, Proving
 from pgtv.errors import Exit, UsageError
 from pgtv.session import Target
+from pgtv.shown import printable
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot, Tview
@@ -197,10 +198,14 @@ def _run(
         progress.close()
         # what was finished before an interrupt is worth keeping too
         if not no_record:
-            reason = state.record(ours, kept)
+            reason = state.record(ours, kept, _say_not_recorded)
     if resume and all(r.reason is None for r in results):
         resume.unlink(missing_ok=True)  # complete: the next run begins anew
     return results, reason
+
+
+def _say_not_recorded(why: str) -> None:
+    click.echo(f"not recorded: {printable(why)}", err=True)
 
 
 def _critical_first(

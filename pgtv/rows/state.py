@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -218,10 +218,14 @@ def remembers(target: Target) -> bool:
         return False
 
 
-def record(target: Target, results: Sequence[Result]) -> str | None:
-    """Write down what was verified, in one short transaction; gives why not, or None when it was.
+def record(
+    target: Target, results: Sequence[Result], failed: Callable[[str], None] | None = None
+) -> str | None:
+    """Write down what was verified, in one short transaction; gives why not, or None when it was. It
+    raises nothing: what was found out is not to be lost for it.
 
-    Samples and unknowns are no verification and are never recorded.
+    Samples and unknowns are no verification and are never recorded. failed: told why not where it went
+    wrong, rather than that nothing is kept there or by this role.
     """
     import psycopg
 
@@ -231,10 +235,13 @@ def record(target: Target, results: Sequence[Result]) -> str | None:
     try:
         with connect(target) as connection:  # its transaction says that it writes
             return _write(connection, worth)
-    except NotPossible as e:
-        return e.message
+    except PgtvError as e:
+        why = e.message
     except psycopg.Error as e:
-        return str(e.diag.message_primary or e).strip()
+        why = str(e.diag.message_primary or e).strip()
+    if failed:
+        failed(why)
+    return why
 
 
 @dataclass(frozen=True)

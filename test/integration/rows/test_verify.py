@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import running
 from replicas import replayed
 from servers import ROOT, TEMPLATE, Database, require_real, shop_server, until
 
@@ -22,6 +24,11 @@ QUIET = "SET session_replication_role = replica;"
 CUSTOMER = (
     f"""{QUIET} UPDATE tv_customer SET data = data || '{{"name": "zz"}}' WHERE pk_customer = 3;"""
 )
+# those who wait to compare while somebody holds the TVIEW's table
+COMPARES = """
+SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE NOT l.granted AND a.application_name = 'pgtv' AND a.datname = current_database()
+"""
 
 
 def report(database: Database, *args: str, exit: int, user: str | None = None) -> dict[str, Any]:
@@ -320,3 +327,25 @@ def test_a_sample_finds_a_row_when_it_holds_it(shop: Database) -> None:
     found_by = next(s for s, code in seen.items() if code == 2)
     again = shop.pgtv("verify", "tv_customer", "--sample", "50%", "--seed", str(found_by))
     assert again.returncode == 2 and f"--seed {found_by}" in again.stderr
+
+
+def test_what_was_found_is_told_where_it_cannot_be_recorded(shop18: Database) -> None:
+    """The server takes no more sessions by the time that the comparison ends."""
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    shop18.sql(CUSTOMER)
+    shop18.sql("""DO $$ BEGIN IF to_regrole('recorder') IS NULL THEN
+        CREATE ROLE recorder LOGIN IN ROLE pg_monitor, pg_read_all_data; END IF; END $$;
+        GRANT INSERT ON pgtv.verification TO recorder;""")
+    command = [sys.executable, "-m", "pgtv", "verify", "tv_customer", "--format", "json"]
+    with shop18.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE public.tv_customer")
+        environment = shop18.server.env(shop18.name, "recorder")
+        with running([*command, "--lock-timeout", "60s"], env=environment) as process:
+            until(lambda: shop18.sql(COMPARES).strip() == "1")
+            shop18.sql(f"ALTER DATABASE {shop18.name} CONNECTION LIMIT 0")
+            holder.rollback()
+            out, said = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert (process.returncode, document["tviews"][0]["differing"]) == (2, 1)
+    assert not document["recorded"] and "too many connections" in document["not_recorded"]
+    assert f"not recorded: {document['not_recorded']}\n" in said
