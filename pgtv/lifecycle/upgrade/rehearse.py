@@ -103,6 +103,7 @@ def _rehearse(
         facts["mode"] = f"--{wish.mode}"
     server: Server | None = None
     made: list[Server] = []
+    passed: list[Server] = []
     try:
         with clock.phase("restore") as phase:
             server, lines = rehearsal_server.restored(backup, old, wish.temp, roles, wish.superuser)
@@ -119,7 +120,10 @@ def _rehearse(
         for target in targets:
             done = rehearsal_hops.major(clock, server, target, folder, wish.mode, made)
             points += done.points
-            server.destroy()
+            if not wish.keep:
+                # its tablespaces stay to the end: the next server has its rows there as well
+                shutil.rmtree(server.data, ignore_errors=True)
+            passed.append(server)
             server = done.server
     except (UsageError, NotPossible):
         raise
@@ -131,6 +135,8 @@ def _rehearse(
                 with contextlib.suppress(ClusterError):
                     server.stop()  # cleanly: what is kept can be started
             server.destroy()
+        for one in passed:
+            one.destroy()
     if wish.keep:
         facts["kept"] = ", ".join(str(s.root) for s in made)
     facts |= _measured(clock, bool(targets))

@@ -339,6 +339,7 @@ def test_a_damaged_file_of_a_base_backup(archived: Database) -> None:
     assert "public.tv_customer" in equal and "public.tv_category" not in equal
 
 
+@pytest.mark.parametrize("archived", [18, 17, 16], indirect=True, ids=lambda m: f"pg{m}")
 def test_links_of_a_base_backup_are_never_written_through(archived: Database) -> None:
     """rsync -a and clones of a file system keep links: production's own files are behind them."""
     root, theirs = archived.folder, archived.folder / "etc"

@@ -17,7 +17,9 @@ import pytest
 from contents import differing, write_everywhere
 from servers import OLD_GENERATION, Database, require_real, shop_server, until
 
+from pgtv.cluster.place import place
 from pgtv.cluster.server import Server, new_server
+from pgtv.lifecycle.restore.place import own
 from pgtv.lifecycle.upgrade.same import compare
 
 EVERYTHING = (Path(__file__).parent / "everything.sql").read_text(encoding="utf-8")
@@ -42,11 +44,12 @@ class Sources:
         return self.folder / "base"
 
 
-def saved(server: Server, folder: Path) -> Sources:
+def saved(server: Server, folder: Path, *options: str) -> Sources:
+    """options: of pg_basebackup."""
     made = Sources(folder)
     for program, *args in (
         ("pg_dump", "-Fc", "-f", str(made.dump)),
-        ("pg_basebackup", "-D", str(made.backup), "-X", "stream", "-c", "fast"),
+        ("pg_basebackup", "-D", str(made.backup), "-X", "stream", "-c", "fast", *options),
     ):
         subprocess.run(
             [server.binaries / "bin" / program, *args], env=server.env("shop"), check=True,
@@ -97,7 +100,7 @@ def test_a_base_backup_of_17_goes_to_18(of_17: Sources, mode: str) -> None:
 
 
 def test_a_dump_of_17_goes_to_18_by_the_commands_that_are_printed(of_17: Sources) -> None:
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
+    with tempfile.TemporaryDirectory(dir=place()) as folder:  # a socket's path must be short
         Path(folder).chmod(0o755)  # the server's own user has to get in
         told = rehearse(of_17.dump, "--to", "18", "--keep", "--temp", folder)
         kept = [Path(p) for p in told["facts"]["kept"].split(", ")]
@@ -239,7 +242,7 @@ def test_what_would_stop_the_upgrade_stops_the_rehearsal_with_the_reason(tmp_pat
 
 
 def test_nothing_is_left_of_a_rehearsal_that_is_killed(of_17: Sources) -> None:
-    with tempfile.TemporaryDirectory() as name:  # a socket's path must be short
+    with tempfile.TemporaryDirectory(dir=place()) as name:  # a socket's path must be short
         folder = Path(name)
         folder.chmod(0o755)  # the server's own user has to get in
         process = subprocess.Popen(
@@ -268,6 +271,7 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
         assert why in done.stderr
 
 
+@pytest.mark.whole
 def test_a_dump_of_16_goes_to_17_and_on_to_18(tmp_path: Path) -> None:
     with shop_server(require_real(16)) as server:
         server.create_database("shop", "shop_template")
@@ -275,6 +279,43 @@ def test_a_dump_of_16_goes_to_17_and_on_to_18(tmp_path: Path) -> None:
         Database(server, "shop").sql(EVERYTHING)
         source = saved(server, tmp_path)
     told = rehearse(source.dump, "--to", "17", "--to", "18")
+    assert [p["name"] for p in told["phases"]] == [*MAJOR, *MAJOR[1:]]
+    assert told["points"] == []
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """What lies below it, and of which file each name is one."""
+    return {str(f): (f.read_bytes(), f.stat().st_ino) for f in folder.rglob("*") if f.is_file()}
+
+
+@pytest.mark.parametrize("mode", ["copy", pytest.param("link", marks=pytest.mark.whole)])
+def test_a_base_backup_of_16_goes_to_17_and_on_to_18_and_its_links_are_never_written_through(
+    tmp_path: Path, mode: str
+) -> None:
+    """rsync -a and clones of a file system keep links: production's own files are behind them."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    with tempfile.TemporaryDirectory(dir=place()) as name, shop_server(require_real(16)) as server:
+        space = Path(name) / "space"  # where the server's own user gets in
+        space.mkdir()
+        own(Path(name))
+        server.psql(f"CREATE TABLESPACE side LOCATION '{space}'")
+        server.create_database("shop", "shop_template")
+        server.drop_database("shop_template")
+        Database(server, "shop").sql(
+            EVERYTHING
+            + "ALTER TABLE tb_product SET TABLESPACE side; ALTER TABLE tv_product SET TABLESPACE side"
+        )
+        source = saved(server, tmp_path, f"--tablespace-mapping={space}={theirs}/mapped")
+    for part in ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "pg_xact", "pg_wal", "base"):
+        (source.backup / part).rename(theirs / part)
+        (source.backup / part).symlink_to(theirs / part)
+    before = files(theirs), files(source.backup)
+    with tempfile.TemporaryDirectory(dir=place()) as temp:  # a socket's path must be short
+        Path(temp).chmod(0o755)
+        told = rehearse(source.backup, "--to", "17", "--to", "18", "--mode", mode, "--temp", temp)
+        assert not list(Path(temp).iterdir()), "tablespaces of the first server are left"
+    assert (files(theirs), files(source.backup)) == before
     assert [p["name"] for p in told["phases"]] == [*MAJOR, *MAJOR[1:]]
     assert told["points"] == []
 
