@@ -17,6 +17,7 @@ from pgtv.journal import Batches
 from pgtv.rows.barrier import older_writers, outlast
 from pgtv.rows.bring import Brought, End, bring, with_dependents
 from pgtv.rows.merge import Pace
+from pgtv.rows.noting import Notes
 from pgtv.rows.recorded import drifted
 from pgtv.rows.result import Result, State
 from pgtv.rows.run import Plan, verify_all
@@ -52,14 +53,18 @@ def settle(
     _record(target, snapshot, results, pace)
     differing = [t for t, r in zip(tviews, results, strict=True) if r.state is State.DIFFERS]
     unknown = [r for r in results if r.state is State.UNKNOWN]
+    good = (State.EQUAL, State.MAY_DIFFER)
+    equal = {t.label for t, r in zip(tviews, results, strict=True) if r.state in good}
     if not differing:
         _refuse(unknown)
+        # of a run that died after it had brought them
+        Notes(target, snapshot, edges(snapshot), say).settle(equal, whole=True)
         return f"{len(results)} TVIEWs compared: all equal, none written"
     names = ", ".join(t.label for t in differing)
     say(f"-- {len(differing)} of {len(results)} TVIEWs differ: {names}")
     ended = bring(
         target, snapshot, with_dependents(snapshot, differing), apply=True, pace=pace,
-        on_batch=on_batch, on_end=on_end,
+        on_batch=on_batch, on_end=on_end, earlier=equal,
     )  # fmt: skip
     told = written(ended)
     _refuse(unknown)

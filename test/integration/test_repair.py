@@ -295,6 +295,36 @@ def test_triggers_alone_leaves_rows_owed_and_says_so(shop18: Database, tmp_path:
     assert shop18.pgtv("verify").returncode == 0
 
 
+@pytest.mark.parametrize("words", [(), ("--from", "good.json")], ids=["by itself", "from a file"])
+def test_metadata_brings_the_rows_that_a_run_which_died_owes(
+    shop18: Database, words: tuple[str, ...]
+) -> None:
+    """The registration stands again by then, and nothing but the note tells."""
+    shop18.pgtv("snapshot", "save", "good.json")
+    shop18.sql(
+        f"SET session_replication_role = replica; {RENAMED};"
+        "COMMENT ON VIEW tviews.public__tv_customer IS E'mine\npgtv: rows are owed'"
+    )
+    done = shop18.pgtv("repair", "metadata", *words, "--apply", "--receipt", "r.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shop18.pgtv("verify", "tv_customer+").returncode == 0
+    assert shop18.pgtv("doctor", "--only", "rows-owed").returncode == 0
+
+
+def test_attach_takes_away_the_note_of_a_run_that_died(shop18: Database) -> None:
+    """After it had brought the rows, before it could say so."""
+    args = ("upgrade", "detach", "--snapshot", "good.json", "--apply")
+    assert shop18.pgtv(*args).returncode == 0
+    attach = ("upgrade", "attach", "--from", "good.json", "--apply")
+    assert shop18.pgtv(*attach).returncode == 0
+    shop18.sql("COMMENT ON VIEW tviews.public__tv_customer IS E'mine\npgtv: rows are owed'")
+    done = shop18.pgtv(*attach)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shop18.pgtv("doctor", "--only", "rows-owed").returncode == 0
+    view = "'tviews.public__tv_customer'::regclass"
+    assert shop18.sql(f"SELECT obj_description({view}, 'pg_class')") == "mine\n"
+
+
 def test_undo_of_a_lease_names_the_command(shop18: Database, tmp_path: Path) -> None:
     assert shop18.pgtv("init", "--apply").returncode == 0
     receipt = str(tmp_path / "r.json")
