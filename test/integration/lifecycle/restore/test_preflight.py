@@ -104,10 +104,9 @@ def test_full_dump_comes_back_live(both: Restored) -> None:
     both.live()
 
 
-@pytest.mark.parametrize("form", ["-Fd", "-Ft", "-Fp", "gzip"])
+@pytest.mark.parametrize("form", ["-Fd", "-Fd -j 2", "-Ft", "-Fp", "-Fp -Z gzip"])
 def test_every_format_is_read(one: Restored, form: str) -> None:
-    options = ["-Fp", "-Z", "gzip"] if form == "gzip" else [form]
-    verdict, code = one.judge(one.dump(*options, name=f"it's {form}"))
+    verdict, code = one.judge(one.dump(*form.split(), name=f"it's {form}"))
     assert (code, ids(verdict), verdict["facts"]["TVIEWs"]) == (0, set(), "9")
     one.run(*verdict["commands"])
     one.live()
@@ -177,9 +176,9 @@ def test_schema_only_then_attached_from_the_snapshot(one: Restored) -> None:
     assert one.copy.sql("SELECT count(*) FROM tb_customer").split()[0] == "0"
 
 
-@pytest.mark.parametrize("form", ["-Fc", "-Fp"])
+@pytest.mark.parametrize("form", ["-Fc", "-Fp", "-Fp --disable-triggers"])
 def test_data_only_into_a_schema_of_the_same_moment(one: Restored, form: str) -> None:
-    verdict, code = one.judge(one.dump(form, "-a"))
+    verdict, code = one.judge(one.dump(*form.split(), "-a"))
     assert (code, ids(verdict)) == (2, {"schema-absent"})
     one.dump("-Fc", "-s", name="schema.dump")
     one.run(f'createdb "{RESTORED}"', f'pg_restore -d "{RESTORED}" schema.dump')
