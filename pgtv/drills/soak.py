@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psycopg
 
 from pgtv.cluster.provider import Provider, Wish
 from pgtv.cluster.verbs import until
-from pgtv.drills import circular_deps, metadata_corruption, triggers
+from pgtv.drills import circular_deps, metadata_corruption, queue_corruption, triggers
 from pgtv.drills.crash_recovery import DURABLE
 from pgtv.drills.crashes import compare, missing
+from pgtv.drills.killing import wait_refilled
 from pgtv.drills.load import Load
-from pgtv.drills.scene import Scene
+from pgtv.drills.scene import Scene, insert_marker
 from pgtv.drills.stage import Stage
 from pgtv.drills.statements import Break
 from pgtv.errors import PgtvError
@@ -25,16 +26,53 @@ LOADED = 2.0  # seconds of load before and after a fault
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong beside running writers, and the check that must say so."""
+    """Something that goes wrong beside running writers, and the check that must say so.
+
+    how: the statements that break it, or what does it. kills: the server is down afterwards.
+    """
 
     id: str
-    how: Break | None
-    check: str | None
+    how: Break | Callable[[Scene, Load, random.Random], None]
+    check: str | None = None
+    kills: bool = False
 
+
+def backend_killed(scene: Scene, load: Load, dice: random.Random) -> None:
+    scene.server.kill_backend(dice.choice(load.workers).pid)
+
+
+def server_killed(scene: Scene, _: Load, __: random.Random) -> None:
+    scene.server.kill()
+
+
+def client_killed(scene: Scene, _: Load, dice: random.Random) -> None:
+    """In the middle of a transaction, none of which must be there afterwards."""
+    client = scene.client(f"BEGIN; {insert_marker(f'{NOBODY} {dice.randrange(2**31)}')}")
+    client.kill()
+    client.wait()
+
+
+def trio(scene: Scene, _: Load, dice: random.Random) -> None:
+    """Rows of an UNLOGGED TVIEW are prepared, and the server is killed: of this doctor warns before."""
+    marker = f"marker prepared {dice.randrange(2**31)}"
+    with scene.connect() as session:
+        session.execute(f"BEGIN; {insert_marker(marker)}; PREPARE TRANSACTION '{TRIO}'".encode())
+    # committed with all others that are prepared, once the crash is over
+    scene.acknowledged.append(marker)
+    warned = any(f.check == "prepared-unlogged" for f in scene.doctor().findings)
+    assert warned, "doctor did not say prepared-unlogged before the crash"
+    scene.server.kill()
+
+
+TRIO = "drill"  # its gid
+NOBODY = "marker of nobody"
 
 FAULTS = (
-    Fault("backend killed", None, None),
-    Fault("server killed", None, None),
+    Fault("backend killed", backend_killed),
+    Fault("server killed", server_killed, kills=True),
+    Fault("client killed", client_killed),
+    Fault("prepared, UNLOGGED, server killed", trio, "drift", kills=True),
+    Fault("committed while suspended", queue_corruption.IMPLICIT, "drift"),
     Fault("trigger dropped", triggers.DROPPED, "trigger-missing"),
     Fault("trigger disabled", triggers.DISABLED, "trigger-disabled"),
     Fault("flush disabled", triggers.FLUSH_DISABLED, "trigger-disabled"),
@@ -88,9 +126,11 @@ def _round(scene: Scene, number: int, dice: random.Random) -> Round:
             time.sleep(dice.uniform(0.2, LOADED))
         refused = sum(w.refused for w in load.workers)
         scene.release()
-        if fault.id == "server killed":
+        if fault.kills:
             scene.server.start()
         scene.server.wait_ready()
+        if fault.how is trio:  # what is lost is lost by a refill before the commit
+            wait_refilled(scene)
         _end_prepared(scene)
         found, problem = _cure(scene, fault)
     except (PgtvError, psycopg.Error, AssertionError) as e:
@@ -103,14 +143,11 @@ def _round(scene: Scene, number: int, dice: random.Random) -> Round:
 
 def _strike(scene: Scene, fault: Fault, load: Load, dice: random.Random) -> None:
     """Break it beside the writers; DDL retries, for it has to get past them."""
-    if fault.id == "server killed":
-        scene.server.kill()
-    elif fault.id == "backend killed":
-        scene.server.kill_backend(dice.choice(load.workers).pid)
-    else:
-        assert fault.how
-        how = fault.how
+    how = fault.how
+    if isinstance(how, Break):
         until(lambda: _struck(scene, how), f"{fault.id}: the writers never let it through", 60)
+    else:
+        how(scene, load, dice)
 
 
 def _struck(scene: Scene, how: Break) -> bool:
@@ -130,10 +167,7 @@ def _end_prepared(scene: Scene) -> None:
 
 def _cure(scene: Scene, fault: Fault) -> tuple[tuple[str, ...], str | None]:
     """(ids that doctor found, what is still wrong): doctor must name it, repair must cure it."""
-    until(
-        lambda: not any(f.check == "unlogged-reset" for f in scene.doctor().findings),
-        "no worker refilled the UNLOGGED TVIEWs", 60,
-    )  # fmt: skip
+    wait_refilled(scene)
     seen = scene.new_findings(scene.doctor(verify=fault.check == "drift"))
     found = tuple(f.id for f in seen)
     named = any(f.check == fault.check for f in seen)
@@ -149,4 +183,6 @@ def _cure(scene: Scene, fault: Fault) -> tuple[tuple[str, ...], str | None]:
         return found, f"rows differ: {different}"
     if gone := missing(scene):
         return found, f"{gone} acknowledged rows are gone"
+    if kept := scene.rows(f"SELECT name FROM public.tb_customer WHERE name LIKE '{NOBODY}%'"):
+        return found, f"what a dead client had not committed is there: {kept[0][0]}"
     return found, None
