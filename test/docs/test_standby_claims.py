@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psycopg
 import pytest
 from servers import TEMPLATE, Database, require_real, shop_server, until
 
+from pgtv.cluster.binaries import RELEASE
 from pgtv.cluster.server import Server
 from pgtv.drills import circular_deps, metadata_corruption, triggers
 from pgtv.errors import ClusterError
 
 pytestmark = pytest.mark.real
+_names = itertools.count(1)
 READ = "SET statement_timeout = '1s'; SELECT count(*) FROM public."
 WRITE = "UPDATE public.tb_customer SET name = 'written meanwhile' WHERE pk_customer = 5"
 
@@ -49,16 +53,17 @@ def servers() -> Iterator[tuple[Server, Server]]:
 def pair(servers: tuple[Server, Server], request: pytest.FixtureRequest) -> Iterator[Pair]:
     """A fresh shop on both."""
     primary, standby = servers
-    primary.create_database("fresh", TEMPLATE)
-    pair = Pair(Database(primary, "fresh"), Database(standby, "fresh"))
+    name = f"fresh_{next(_names)}"  # a name of its own: an earlier one goes later on the standby
+    primary.create_database(name, TEMPLATE)
+    pair = Pair(Database(primary, name), Database(standby, name))
     until(lambda: _there(pair.standby))
     pair.replay()
     yield pair
-    primary.drop_database("fresh")
+    primary.drop_database(name)
 
 
 def _there(database: Database) -> bool:
-    listed = "SELECT count(*) FROM pg_database WHERE datname = 'fresh'"
+    listed = f"SELECT count(*) FROM pg_database WHERE datname = '{database.name}'"
     return database.server.psql(listed, "postgres") == "1\n"
 
 
@@ -137,3 +142,44 @@ def test_a_standby_reads_on_when_its_primary_is_killed(pair: Pair) -> None:
             pair.standby.sql(WRITE)
     finally:
         pair.primary.server.start()
+
+
+def test_standbys_serve_the_primarys_rows_while_an_edited_plan_stops_its_writers(
+    pair: Pair,
+) -> None:
+    name = "SELECT data->>'name' FROM public.tv_customer WHERE pk_customer = 5"
+    before = pair.read(name)
+    pair.primary.sql(circular_deps.PLAN.sql)
+    with pair.primary.connect() as writer, pytest.raises(psycopg.Error) as refused:
+        writer.execute(WRITE.encode())
+    assert refused.value.sqlstate == "42P17"
+    assert pair.read(name) == before
+    assert pair.read(READ + "tv_order") == "500\n"
+
+
+OLDER, NEWER = "0.1.0-beta.33", RELEASE
+
+
+def test_standbys_serve_reads_while_the_primarys_library_is_of_another_release() -> None:
+    """And go on doing so with that library themselves: their packages may come first or last."""
+    name = "SELECT data->>'name' FROM public.tv_customer WHERE pk_customer = 5"
+    with shop_server(require_real(18, OLDER)) as server, server.standby() as other:
+        other.start()
+        pair = Pair(Database(server, TEMPLATE), Database(other, TEMPLATE))
+        before = pair.read(name)
+        server.stop()
+        server.binaries = require_real(18, NEWER)
+        server.start()
+        with pair.primary.connect() as writer, pytest.raises(psycopg.Error) as refused:
+            writer.execute(WRITE.encode())
+        assert refused.value.sqlstate == "55000"
+        assert "library catalog revision" in str(refused.value)
+        assert pair.read(name) == before
+        other.stop()
+        other.binaries = server.binaries
+        other.start()
+        assert pair.read(name) == before
+        # the cure arrives there as well
+        pair.primary.sql("ALTER EXTENSION pg_tviews UPDATE")
+        pair.primary.sql(WRITE)
+        assert pair.read(name) == "written meanwhile\n"
