@@ -154,7 +154,7 @@ def test_standbys_serve_the_primarys_rows_while_an_edited_plan_stops_its_writers
         writer.execute(WRITE.encode())
     assert refused.value.sqlstate == "42P17"
     assert pair.read(name) == before
-    assert pair.read(READ + "tv_order") == "500\n"
+    assert pair.read(READ + "tv_basket") == "200\n"
 
 
 OLDER, NEWER = "0.1.0-beta.33", RELEASE
