@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pgtv.cli.paths import FILE
 from pgtv.errors import UsageError
+
+if TYPE_CHECKING:
+    from pgtv.rows.merge import Pace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +75,20 @@ def pace_options(command: F) -> F:
     return wrapped  # type: ignore[return-value]
 
 
-PACING = ("max_writer_wait", "batch", "max_rate", "max_lag", "control", "barrier_timeout")
+def jobs_option(command: F) -> F:
+    """--jobs, for a command with pace_options above it: how many sessions its `pace` has."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, pace: Pace, jobs: int, **kwargs: Any) -> Any:
+        return command(*args, pace=replace(pace, jobs=jobs), **kwargs)
+
+    return click.option(
+        "--jobs", type=click.IntRange(1, 32), default=1, show_default=True,
+        help="Sessions: TVIEWs that do not read each other, or parts of one, side by side.",
+    )(wrapped)  # type: ignore[return-value]  # fmt: skip
+
+
+PACING = ("jobs", "max_writer_wait", "batch", "max_rate", "max_lag", "control", "barrier_timeout")
 
 
 def refuse(why: str, *names: str) -> None:

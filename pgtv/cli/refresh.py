@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgtv.cli.options import comparing, connection_options
-from pgtv.cli.pacing import pace_options, refuse_with_rebuild
+from pgtv.cli.pacing import jobs_option, pace_options, refuse_with_rebuild
 from pgtv.cli.paths import EXISTING_FILE, FILE
 from pgtv.cli.receipts import applied, exit_of, new_receipt, receipt_file, show
 from pgtv.errors import Exit, UsageError
@@ -47,14 +47,8 @@ if TYPE_CHECKING:
     metavar="REPORT",
     help="Only the rows that this report of verify --format json names, and those that follow.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1, 32),
-    default=1,
-    show_default=True,
-    help="Sessions: TVIEWs that do not read each other, or parts of one, side by side.",
-)
 @pace_options
+@jobs_option
 @click.option(
     "--format",
     "fmt",
@@ -87,7 +81,6 @@ def refresh(
     apply_: bool,
     strategy: str,
     report: Path | None,
-    jobs: int,
     pace: Pace,
     fmt: str,
     receipt: Path | None,
@@ -107,7 +100,7 @@ def refresh(
         raise UsageError("--resume goes on from a receipt", "name it with --receipt FILE")
     if resume and not apply_:
         raise UsageError("--resume goes on with what --apply began", "add --apply")
-    refuse_with_rebuild(strategy, "report", "resume", "jobs", "fmt", "keep")
+    refuse_with_rebuild(strategy, "report", "resume", "fmt", "keep")
     target = comparing(target)
     with acting_if(apply_, target) as acting:
         snapshot, by = _look(target, apply_=apply_)
@@ -126,7 +119,7 @@ def refresh(
         chosen = _unfinished(snapshot, chosen, finished(earlier.tviews))
         left = carried(earlier.tviews, {t.label for t in chosen})
         return _merge(
-            target, snapshot, chosen, named, apply_=apply_, pace=replace(pace, kept=keep), jobs=jobs,
+            target, snapshot, chosen, named, apply_=apply_, pace=replace(pace, kept=keep),
             fmt=fmt, receipt=receipt, by=by, earlier=replace(earlier, tviews=left),
         )  # fmt: skip
 
@@ -172,7 +165,6 @@ def _merge(
     by: str,
     apply_: bool,
     pace: Pace,
-    jobs: int = 1,
     fmt: str = "text",
     receipt: Path | None = None,
     earlier: Earlier | None = None,
@@ -198,7 +190,7 @@ def _merge(
 
     with Record(snapshot, apply_, receipt, by, earlier or Earlier()) as record:
         ended = bring(
-            target, snapshot, chosen, apply=apply_, pace=pace, jobs=jobs,
+            target, snapshot, chosen, apply=apply_, pace=pace,
             named=named.keys if named else None, named_whole=named.whole if named else None,
             on_batch=record.batch, on_end=tell, earlier=record.finished,
         )  # fmt: skip

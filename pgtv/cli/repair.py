@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgtv.cli.options import apply_option, comparing, connection_options, receipt_option
-from pgtv.cli.pacing import PACING, pace_options, pacing_given, refuse, refuse_with_rebuild
+from pgtv.cli.pacing import (
+    PACING,
+    jobs_option,
+    pace_options,
+    pacing_given,
+    refuse,
+    refuse_with_rebuild,
+)
 from pgtv.cli.paths import EXISTING_FILE, FILE
 from pgtv.cli.receipts import applied, exit_of, receipt_file, show
 from pgtv.cli.repair_plan import VERIFY, Asked, asked_of, make
@@ -93,6 +100,7 @@ ROUNDS = 5  # a cure may uncover what it hid: registrations first, then triggers
     help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
 @pace_options
+@jobs_option
 def repair(
     target: Target,
     sources: tuple[Path, ...],

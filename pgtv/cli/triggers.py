@@ -21,7 +21,7 @@ from pgtv.cli.options import (
     width,
     write_output,
 )
-from pgtv.cli.pacing import pace_options, refuse_with_rebuild
+from pgtv.cli.pacing import jobs_option, pace_options, refuse_with_rebuild
 from pgtv.cli.receipts import applied, exit_of, receipt_file
 from pgtv.errors import Exit, NotPossible, QueryError, UsageError
 from pgtv.session import Target, connected
@@ -141,6 +141,7 @@ def disable(
     help="Rows: merge what differs, or the extension's own refresh, which keeps readers waiting.",
 )  # fmt: skip
 @pace_options
+@jobs_option
 def enable(
     target: Target,
     tviews: tuple[str, ...],

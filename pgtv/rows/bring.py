@@ -85,7 +85,7 @@ def bring(
     *,
     apply: bool,
     pace: Pace | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     named: Mapping[int, Sequence[Key]] | None = None,
     named_whole: Mapping[int, Compared] | None = None,
     on_batch: Callable[[str, Done], None] | None = None,
@@ -94,6 +94,8 @@ def bring(
     earlier: Collection[str] = (),
 ) -> list[Brought]:
     """Bring `tviews`, given in dependency order. Raises ConnectError, and NotPossible on a standby.
+
+    jobs: sessions, those of the pace where it is not given.
 
     named: by OID of a TVIEW's table, the identities that somebody found to differ; only those rows
     are looked at then, and those that follow from them (see pgtv.rows.follow); named_whole: by OID, when
@@ -106,9 +108,11 @@ def bring(
     """
     if apply and snapshot.server.in_recovery:
         raise NotPossible("this server is a standby", "rows are brought up to date on the primary")
+    pace = pace or Pace()
+    jobs = max(jobs or pace.jobs, 1)
     with ExitStack() as stack:
         connections = [
-            stack.enter_context(_session(target, read_only=not apply)) for _ in range(max(jobs, 1))
+            stack.enter_context(_session(target, read_only=not apply)) for _ in range(jobs)
         ]
         # no definition runs there while rows are written, and what is looked at is rolled back
         aside = stack.enter_context(_session(target, read_only=True)) if apply else connections[0]
@@ -116,7 +120,7 @@ def bring(
         owners = [s.owner for s in known.values() if s.owner]
         who = evaluate.login(aside, owners, target.role)
         run = _Run(
-            target, snapshot, edges(snapshot), known, who, aside, apply, pace or Pace(), named,
+            target, snapshot, edges(snapshot), known, who, aside, apply, pace, named,
             named_whole or {}, on_batch, on_end, final, drifted(snapshot) if apply else frozenset(),
             Notes(target, snapshot, edges(snapshot), pace.say if pace else Pace().say),
         )  # fmt: skip

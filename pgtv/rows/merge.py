@@ -86,8 +86,9 @@ class Pace:
     batch: rows a transaction, None for what takes `longest`; longest: seconds a transaction should
     last, which is what a writer of the same rows may wait; barrier_timeout: seconds a barrier may
     last; kept: rows of which the old values are kept. limits, control: what a merge is held back by,
-    see pgtv.rows.throttle; say: told of it. between: what holds it back, called before each batch as
-    a Throttle is; `bring` makes one where there is none. stop: ends all that goes at this pace.
+    see pgtv.rows.throttle; say: told of it. jobs: sessions that write side by side. between: what holds
+    it back, called before each batch as a Throttle is; `bring` makes one where there is none. stop: ends
+    all that goes at this pace.
     """
 
     batch: int | None = None
@@ -97,6 +98,7 @@ class Pace:
     limits: Limits = field(default_factory=Limits)
     control: Path | None = None
     say: Callable[[str], None] = lambda _: None
+    jobs: int = 1
     between: Callable[[psycopg.Connection[Any], int, Sequence[str]], None] | None = None
     stop: Stop = field(default_factory=Stop)
 

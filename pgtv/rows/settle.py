@@ -46,10 +46,10 @@ def settle(
     relations = edges(snapshot).upstream([t.table_oid for t in tviews])
     with connected(target) as connection:
         older = older_writers(connection, relations, pace.barrier_timeout)
-        results = verify_all(Plan(snapshot, target, tviews))
+        results = verify_all(Plan(snapshot, target, tviews, jobs=pace.jobs))
         if older:
             _outlast(connection, older, pace.barrier_timeout)
-            results = verify_all(Plan(snapshot, target, tviews))
+            results = verify_all(Plan(snapshot, target, tviews, jobs=pace.jobs))
     _record(target, snapshot, results, pace)
     differing = [t for t, r in zip(tviews, results, strict=True) if r.state is State.DIFFERS]
     unknown = [r for r in results if r.state is State.UNKNOWN]

@@ -125,6 +125,37 @@ def test_whatever_brings_rows_can_be_paused(
     assert shop.sql(RIGHT) == "2\n"
 
 
+SESSIONS = """SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'pgtv'"""
+
+
+@pytest.mark.parametrize(
+    "command", [("refresh",), ("repair", "rows", "--verify"), ("triggers", "enable")], ids=" ".join
+)
+def test_jobs_are_sessions(shop18: Database, tmp_path: Path, command: tuple[str, ...]) -> None:
+    shop = shop18
+    if command[0] == "triggers":
+        assert shop.pgtv("init", "--apply").returncode == 0
+        lease = ("--for", "15m", "--reason", "load", "--apply")
+        assert shop.pgtv("triggers", "disable", *lease).returncode == 0
+    shop.sql(DRIFT)
+    control = tmp_path / "control"
+    control.write_text("pause\n")
+    with running(
+        [sys.executable, "-m", "pgtv", *command, "--apply", "--jobs", "3",
+         "--control", str(control)],
+        env=shop.server.env(shop.name), cwd=tmp_path,
+    ) as run:  # fmt: skip
+        assert run.stderr
+        assert any(line == "paused\n" for line in run.stderr)
+        assert shop.sql(SESSIONS) == "5\n", "whose turn it is, three that write, one that asks"
+        control.write_text("")
+        assert run.wait(150) == 0, run.stderr.read()
+    assert not differing(shop)
+    done = shop.pgtv(*command, "--strategy", "rebuild", "--jobs", "3")
+    assert done.returncode == 3 and "leave out --jobs" in done.stderr
+
+
 def test_lag_is_seen_by_a_login_that_writes_as_somebody_else(shop18: Database) -> None:
     """The owner may not see the lag of standbys, the login may."""
     role = f"pacer_{shop18.name}"
@@ -137,14 +168,21 @@ def test_lag_is_seen_by_a_login_that_writes_as_somebody_else(shop18: Database) -
 MANY = "UPDATE public.tv_customer SET data = '{}' WHERE pk_customer <= 40"
 
 
-@pytest.fixture
-def followed() -> Iterator[tuple[Database, Server]]:
-    """A shop of its own, and a standby that streams and has all of it."""
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Server, Server]]:
     with shop_server(require_real(18)) as server, server.standby() as standby:
+        yield server, standby
+
+
+@pytest.fixture
+def followed(pair: tuple[Server, Server]) -> tuple[Database, Server]:
+    """A shop of its own, and a standby that streams and has all of it."""
+    server, standby = pair
+    if standby.process is None:
         standby.start()
-        shop = Database(server, "shop_template")
-        until(lambda: replayed(shop, Database(standby, shop.name)))
-        yield shop, standby
+    shop = Database(server, "shop_template")
+    until(lambda: replayed(shop, Database(standby, shop.name)))
+    return shop, standby
 
 
 @contextmanager
