@@ -71,7 +71,7 @@ FAULTS = (
     Fault("backend killed", backend_killed),
     Fault("server killed", server_killed, kills=True),
     Fault("client killed", client_killed),
-    Fault("prepared, UNLOGGED, server killed", trio, "drift", kills=True),
+    Fault("prepared, UNLOGGED, crash", trio, "drift", kills=True),
     Fault("committed while suspended", queue_corruption.IMPLICIT, "drift"),
     Fault("trigger dropped", triggers.DROPPED, "trigger-missing"),
     Fault("trigger disabled", triggers.DISABLED, "trigger-disabled"),

@@ -53,7 +53,7 @@ def test_a_row_that_nobody_committed_ends_it(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    ["client killed", "prepared, UNLOGGED, server killed", "committed while suspended"],
+    ["client killed", "prepared, UNLOGGED, crash", "committed while suspended"],
 )
 def test_a_fault_is_found_and_cured(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, fault: str
