@@ -250,7 +250,7 @@ def _run_unit(
 ) -> None:
     import psycopg
 
-    from pgtv.session import retrying, translate
+    from pgtv.session import cancel, retrying, translate
 
     for statement in unit:
         show(statement)
@@ -281,7 +281,7 @@ def _run_unit(
     try:
         retrying(once, again, pause)
     except KeyboardInterrupt:
-        connection.cancel_safe(timeout=3)
+        cancel(connection)
         record("interrupted", attempts)
         raise
     except psycopg.Error as e:

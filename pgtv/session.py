@@ -6,6 +6,7 @@ password on the command line.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -135,10 +136,36 @@ def connected(target: Target, *, read_only: bool = True) -> Iterator[psycopg.Con
     try:
         yield connection
     except KeyboardInterrupt:
-        connection.cancel_safe(timeout=3)
+        cancel(connection)
         raise
     finally:
         connection.close()
+
+
+def cancel(connection: psycopg.Connection[Any]) -> bool:
+    """End on the server what this session waits for, for an interruption: that is what has to be told,
+    so nothing is raised where the server is not to be reached any more. Gives whether it was."""
+    import psycopg
+
+    try:
+        connection.cancel_safe(timeout=3)
+    except psycopg.Error:
+        return False
+    return True
+
+
+def cut(connection: psycopg.Connection[Any]) -> None:
+    """Lose the session, so that another thread waits in it no longer: closing it is that one's matter."""
+    import os
+    import socket
+
+    import psycopg
+
+    with (
+        contextlib.suppress(psycopg.Error, OSError),  # it is closed already
+        socket.socket(fileno=os.dup(connection.pgconn.socket)) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

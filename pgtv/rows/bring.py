@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -29,12 +29,13 @@ from pgtv.rows.noting import Notes
 from pgtv.rows.recorded import drifted
 from pgtv.rows.since import worth_by_key
 from pgtv.rows.state import Compared, now, record_brought
+from pgtv.rows.stopping import over
 from pgtv.rows.subject import Subject, subjects
 from pgtv.rows.throttle import Throttle
 from pgtv.rows.transaction import Done
 from pgtv.rows.writer import Writer
 from pgtv.rows.wrong import Listed, by_ranges, look, still_wrong
-from pgtv.session import Target, connect, translate
+from pgtv.session import Target, cancel, connect, translate
 
 if TYPE_CHECKING:
     import psycopg
@@ -136,7 +137,7 @@ def bring(
             ended = _levels(run, tviews, connections)
         except KeyboardInterrupt:
             for connection in connections:
-                connection.cancel_safe(timeout=3)
+                cancel(connection)
             raise
         if apply:
             right = {b.tview for b in ended if b.end not in (End.UNKNOWN, End.UNSETTLED)}
@@ -208,15 +209,9 @@ def _levels(
                 ended.update((oid, future.result()) for oid, future in futures.items())
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
-                run.pace.stop.all(connections, partial(_over, futures.values()))
+                run.pace.stop.all(connections, partial(over, futures.values()))
                 raise
     return [ended[t.table_oid] for t in tviews]
-
-
-def _over(futures: Collection[Future[Any]], seconds: float) -> bool:
-    """Whether all have ended, or will not begin, after so many seconds at most."""
-    wait([f for f in futures if not f.cancelled()], seconds)
-    return all(f.done() for f in futures)
 
 
 def _one(run: _Run, tview: Tview, connections: Sequence[psycopg.Connection[Any]]) -> Brought:

@@ -6,15 +6,19 @@ is told by the same event that its wait ends early by.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
+
+from pgtv.session import cancel, cut
 
 if TYPE_CHECKING:
     import psycopg
 
 AGAIN = 0.2  # seconds until sessions that have not ended are cancelled once more
+PATIENCE = 5.0  # seconds in which a server that cannot be reached may come back
 
 
 class Stop:
@@ -37,18 +41,25 @@ class Stop:
             raise KeyboardInterrupt
 
     def all(
-        self, connections: Sequence[psycopg.Connection[Any]], ended: Callable[[float], bool]
+        self, connections: Collection[psycopg.Connection[Any]], ended: Callable[[float], bool]
     ) -> None:
         """Stop them, and return when they have: ended waits for that so many seconds at most.
 
-        Cancelled again and again: one may have been between two statements, with nothing to cancel.
+        connections: looked at anew each time; one that is added later has to `check`. Cancelled again
+        and again: one may have been between two statements, with nothing to cancel. Where the server
+        does not hear of it any more, the session is cut off.
         """
-        import psycopg
-
         self._asked.set()
+        patient = time.monotonic() + PATIENCE
         while True:
-            for connection in connections:
-                with contextlib.suppress(psycopg.Error):  # lost, which ends it as well
-                    connection.cancel_safe(timeout=3)
+            for connection in list(connections):
+                if not cancel(connection) and time.monotonic() > patient:
+                    cut(connection)
             if ended(AGAIN):
                 return
+
+
+def over(futures: Collection[Future[Any]], seconds: float) -> bool:
+    """Whether all have ended, or will not begin, after so many seconds at most."""
+    wait([f for f in futures if not f.cancelled()], seconds)
+    return all(f.done() for f in futures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -50,9 +51,11 @@ def acting(
     return running(command, env=shop.server.env(shop.name), cwd=folder)
 
 
-def interrupted(process: subprocess.Popen[str], how: signal.Signals = signal.SIGINT) -> str:
+def interrupted(
+    process: subprocess.Popen[str], how: signal.Signals = signal.SIGINT, within: int = 30
+) -> str:
     process.send_signal(how)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=within)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert said.endswith("interrupted\n")
@@ -225,6 +228,51 @@ def test_the_next_run_takes_over_what_the_killed_one_left(
     assert not differing(shop18)
     again = shop18.pgtv(*words, "--apply", "--receipt", str(given))
     assert "it has all" not in again.stderr and "-killed-" not in again.stderr, "told once"
+
+
+@contextmanager
+def deaf(shop: Database) -> Iterator[None]:
+    """The server answers nobody who connects, which is how statements are cancelled."""
+    postmaster = int((shop.server.data / "postmaster.pid").read_text().split()[0])
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+
+
+WAITS = """
+SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE NOT l.granted AND a.application_name = 'pgtv' AND a.datname = current_database()
+"""
+
+
+@pytest.mark.parametrize("words", [
+    ("verify", "--jobs", "1"), ("verify", "tv_customer", "--key", "3"),
+    ("triggers", "disable", "tv_customer", "--for", "1h", "--reason", "it", "--apply"),
+], ids=["verify", "one row", "statements"])  # fmt: skip
+def test_an_interrupt_stays_one_where_nothing_can_be_cancelled(
+    shop18: Database, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    assert shop18.pgtv("init", "--apply").returncode == 0
+    command = [sys.executable, "-m", "pgtv", *words, "--lock-timeout", "60s"]
+    with shop18.connect(autocommit=False) as holder:
+        holder.execute("LOCK TABLE public.tv_customer, public.tb_customer")
+        with running(command, env=shop18.server.env(shop18.name), cwd=tmp_path) as process:
+            until(lambda: count(shop18, WAITS))
+            with deaf(shop18):
+                interrupted(process, within=60)
+
+
+def test_an_interrupted_merge_is_recorded_where_nothing_can_be_cancelled(
+    shop18: Database, tmp_path: Path
+) -> None:
+    shop18.sql(DRIFT)
+    with under_way(shop18, tmp_path, "refresh") as process, deaf(shop18):
+        interrupted(process, within=60)
+    receipt = tmp_path / "receipt.json"
+    assert json.loads(receipt.read_text())["outcome"] == "interrupted"
+    assert recorded(receipt) == committed(shop18)
 
 
 def test_who_goes_on_keeps_what_the_killed_one_had_overwritten(
