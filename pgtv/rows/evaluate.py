@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.dialects.base import ident
 from pgtv.errors import NotPossible
 from pgtv.rows import confined, queries
+from pgtv.rows.stopping import Stop
 from pgtv.rows.subject import Subject
 from pgtv.session import Target, connected
 
@@ -62,10 +63,22 @@ class Evaluation:
     functions: dict[str, str]  # role -> its function in pg_temp; empty for a confined login
     lsn: str
     at: str
+    stop: Stop = field(default_factory=Stop)
     role: str = ""
 
     def ask(self, subject: Subject, query: str) -> list[str]:
-        """Rows of a query of one text column, run as the subject's owner. Raises psycopg.Error."""
+        """Rows of a query of one text column, run as the subject's owner. Raises psycopg.Error, and
+        KeyboardInterrupt once the run is to stop: what was cancelled for that is nobody's result."""
+        import psycopg
+
+        self.stop.check()
+        try:
+            return self._ask(subject, query)
+        except psycopg.Error:
+            self.stop.check()
+            raise
+
+    def _ask(self, subject: Subject, query: str) -> list[str]:
         owner = subject.owner or ""
         role = self.roles[owner]
         if role in self.functions:
@@ -143,9 +156,13 @@ def choose_role(who: Login, owner: str, owner_superuser: bool, asked: str | None
 
 @contextmanager
 def evaluation(
-    connection: psycopg.Connection[Any], target: Target, who: Login, involved: Iterable[Subject]
+    connection: psycopg.Connection[Any],
+    target: Target,
+    who: Login,
+    involved: Iterable[Subject],
+    stop: Stop | None = None,
 ) -> Iterator[Evaluation]:
-    """One snapshot in which the definitions of `involved` may run; always rolled back.
+    """One snapshot in which the definitions of `involved` may run; always rolled back. stop: of the run.
 
     Raises NotPossible where they cannot be run safely, and psycopg.Error.
     """
@@ -163,7 +180,7 @@ def evaluation(
         connection.execute("SET TRANSACTION READ ONLY")
         row = connection.execute(queries.MOMENT.encode()).fetchone()
         assert row is not None
-        yield Evaluation(connection, roles, functions, row[0], row[1])
+        yield Evaluation(connection, roles, functions, row[0], row[1], stop or Stop())
     finally:
         if not connection.closed:
             connection.execute("ROLLBACK")

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import NotPossible, PgtvError
@@ -21,9 +23,13 @@ from pgtv.rows.baseline import Baseline
 from pgtv.rows.compare import Wanted
 from pgtv.rows.recorded import latest
 from pgtv.rows.result import Difference, Fault, Result, State
+from pgtv.rows.stopping import Stop, over
 from pgtv.rows.subject import Subject, subjects
 from pgtv.rows.upstream import Node, Walk
 from pgtv.session import Target, translate
+
+if TYPE_CHECKING:
+    import psycopg
 
 MOST_WALKED = 100  # differing rows of a TVIEW for which it is told whose fault they are
 
@@ -73,7 +79,7 @@ def verify_all(plan: Plan) -> list[Result]:
             who = evaluate.login(connection, owners, plan.target.role)
         except psycopg.Error as e:
             raise translate(e) from None
-    run = _Run(plan, known, who, threading.Event())
+    run = _Run(plan, known, who)
     done = {r.table_oid: replace(r, resumed=True) for r in plan.finished}
     for result in done.values():
         run.report(result)
@@ -103,8 +109,8 @@ def _parallel(plan: Plan, run: _Run, open_: Sequence[Tview], started: float) -> 
                 for future in finished:
                     done[running.pop(future).table_oid] = future.result()
         except BaseException:
-            run.cancelled.set()
-            run.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
+            run.stop.all(run.sessions, partial(over, running))
             raise
     return done
 
@@ -116,9 +122,9 @@ class _Run:
     plan: Plan
     subjects: dict[int, Subject]
     who: evaluate.Login
-    cancelled: threading.Event
+    stop: Stop = field(default_factory=Stop)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    sessions: set[object] = field(default_factory=set)
+    sessions: set[psycopg.Connection[Any]] = field(default_factory=set)
     verified: bool = False  # any TVIEW
 
     def report(self, result: Result) -> None:
@@ -126,16 +132,9 @@ class _Run:
             with self.lock:
                 self.plan.on_result(result)
 
-    def cancel(self) -> None:
-        """Cancel on the server what the workers wait for."""
-        import psycopg
-
-        for session in list(self.sessions):
-            assert isinstance(session, psycopg.Connection)
-            session.cancel_safe(timeout=3)
-
     def one(self, tview: Tview, spent: float) -> Result:
         """Verify one TVIEW; never raises but for an interrupt."""
+        self.stop.check()
         subject = self.subjects[tview.table_oid]
         base = Result(
             tview.label, tview.entity, State.UNKNOWN, self.plan.wanted.mode, tview.identity,
@@ -143,8 +142,6 @@ class _Run:
         )  # fmt: skip
         if self._used_up(spent):
             result = replace(base, state=State.SKIPPED, reason="the budget was used up before it")
-        elif self.cancelled.is_set():
-            result = replace(base, state=State.SKIPPED, reason="interrupted")
         else:
             result = self._verify(subject, base)
             self.verified |= result.state is not State.UNKNOWN
@@ -179,10 +176,11 @@ class _Run:
         try:
             with evaluate.session(self.plan.target) as connection:
                 self.sessions.add(connection)
+                self.stop.check()
                 try:
                     above = upstream_of(self.plan.snapshot, self.subjects, subject)
                     with evaluate.evaluation(
-                        connection, self.plan.target, self.who, above
+                        connection, self.plan.target, self.who, above, self.stop
                     ) as evaluation:
                         result = self._compare(evaluation, subject, progress)
                         if len(above) == 1:
@@ -191,11 +189,13 @@ class _Run:
                 finally:
                     self.sessions.discard(connection)
         except psycopg.Error as e:
+            self.stop.check()
             refused, advice, needs = compare.refusal(e)
             return replace(base, reason=refused, hint=advice, needs=needs)
         except NotPossible as e:
             return replace(base, reason=e.message, hint=e.hint, needs=("a login without powers",))
         except PgtvError as e:
+            self.stop.check()
             return replace(base, reason=e.message, hint=e.hint)
 
     def _compare(

@@ -29,6 +29,7 @@ UPDATE public.tv_stock SET data = '{}';
 UPDATE public.tv_category SET data = '{}';
 COMMIT;
 """
+QUIET = "SET session_replication_role = replica;"
 RIGHT = "SELECT (SELECT count(*) FROM {0} WHERE data <> '{{}}')"
 CUSTOMERS, STOCK = RIGHT.format("public.tv_customer"), RIGHT.format("public.tv_stock")
 # as if one TVIEW of these had the many rows that are shared out by ranges of the key
@@ -248,9 +249,9 @@ WHERE NOT l.granted AND a.application_name = 'pgtv' AND a.datname = current_data
 
 
 @pytest.mark.parametrize("words", [
-    ("verify", "--jobs", "1"), ("verify", "tv_customer", "--key", "3"),
+    ("verify", "--jobs", "1"), ("verify", "--jobs", "2"), ("verify", "tv_customer", "--key", "3"),
     ("triggers", "disable", "tv_customer", "--for", "1h", "--reason", "it", "--apply"),
-], ids=["verify", "one row", "statements"])  # fmt: skip
+], ids=["verify", "verify, two jobs", "one row", "statements"])  # fmt: skip
 def test_an_interrupt_stays_one_where_nothing_can_be_cancelled(
     shop18: Database, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
@@ -262,6 +263,27 @@ def test_an_interrupt_stays_one_where_nothing_can_be_cancelled(
             until(lambda: count(shop18, WAITS))
             with deaf(shop18):
                 interrupted(process, within=60)
+
+
+# walking upstream from a row that differs takes a minute for each
+SLOW_WALK = (
+    "import sys; import pgtv.rows.upstream as u\n"
+    "u.statements.rows = lambda *_: 'SELECT pg_catalog.pg_sleep(60)::text'\n"
+    "from pgtv.cli.main import main; main(sys.argv[1:])"
+)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_who_looks_for_whose_fault_rows_are(shop18: Database, tmp_path: Path, jobs: str) -> None:
+    """The row that was looked at does not count as one with a problem, after which comes the next."""
+    shop18.sql(f"""{QUIET} UPDATE "Sales Dept".tv_order SET data = '{{}}' WHERE pk_order < 5""")
+    command = [sys.executable, "-c", SLOW_WALK, "verify", "tv_order", "--jobs", jobs]
+    sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    sleeps += " AND application_name = 'pgtv' AND datname = current_database()"
+    with running(command, env=shop18.server.env(shop18.name), cwd=tmp_path) as process:
+        until(lambda: count(shop18, sleeps))
+        interrupted(process)
+    until(lambda: not count(shop18, sleeps))
 
 
 def test_an_interrupted_merge_is_recorded_where_nothing_can_be_cancelled(
