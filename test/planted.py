@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,18 @@ CREATE DOMAIN evil_types.int8 AS pg_catalog.int8 CHECK (schemer.gain());
 CREATE DOMAIN evil_types.text AS pg_catalog.text CHECK (schemer.gain());
 RESET ROLE;
 """
+
+# What somebody has who may create in the database, and no more: code that tells the log as whom it ran.
+TRAP = """
+CREATE SCHEMA planted;
+CREATE FUNCTION planted.evil(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
+BEGIN RAISE LOG 'PLANTED, as %', CURRENT_USER; RETURN true; END$f$;
+CREATE FUNCTION planted.evil_row() RETURNS trigger LANGUAGE plpgsql AS $f$
+BEGIN PERFORM planted.evil(1); RETURN NULL; END$f$;
+CREATE FUNCTION planted.evil_text() RETURNS text LANGUAGE sql AS $f$
+  SELECT planted.evil(1)::text $f$;
+"""
+OWNER = "mallory"
 
 
 @pytest.fixture
@@ -96,3 +108,18 @@ def arm(database: Database, body: str) -> None:
         " RETURN x; END $evil$",
         user="schemer",
     )
+
+
+def as_owner(database: Database, text: str) -> None:
+    """Run as a role that may create in the database, and no more."""
+    database.sql(f"""DO $$ BEGIN CREATE ROLE {OWNER} LOGIN;
+        EXCEPTION WHEN duplicate_object THEN END $$;
+        GRANT CREATE ON DATABASE "{database.name}" TO {OWNER};""")
+    database.sql(text, OWNER)
+
+
+def log_of(database: Database, run: Callable[[], object]) -> str:
+    """What the server's log says of a run, where TRAP tells as whom it ran."""
+    before = len(database.server.log_text())
+    run()
+    return database.server.log_text()[before:]

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from own_triggers import OWN_STATES, OWN_TRIGGERS
+from planted import OWNER, TRAP, as_owner, log_of
 from servers import REAL_MAJORS, ROOT, Database, until
 
 from pgtv.errors import ClusterError
@@ -118,6 +119,60 @@ def test_disabling_behind_an_open_writer_fails_whole(shop: Database) -> None:
     assert shop.pgtv("doctor", "--only", "triggers").returncode == 0
 
 
+# What stands where the states of before are kept, as disable-triggers.sql makes it but for one thing.
+STATES = """CREATE SCHEMA pgtv_emergency; CREATE TABLE pgtv_emergency.disabled_trigger (
+    relation regclass NOT NULL, trigger name NOT NULL, enabled "char" NOT NULL,
+    disabled_at timestamptz NOT NULL DEFAULT now(), disabled_by name NOT NULL DEFAULT SESSION_USER,
+    PRIMARY KEY (relation, trigger));
+"""
+ON_STATES = {
+    "nothing": "",
+    "default": "ALTER TABLE {} ADD more bool DEFAULT planted.evil(1);",
+    "default of ours": "ALTER TABLE {} ALTER disabled_by SET DEFAULT planted.evil_text();",
+    "generated": "ALTER TABLE {} ADD more bool GENERATED ALWAYS AS (planted.evil(1)) STORED;",
+    "trigger": "CREATE TRIGGER t BEFORE INSERT OR DELETE ON {} FOR EACH STATEMENT"
+        " EXECUTE FUNCTION planted.evil_row();",
+    "rule": "CREATE RULE r AS ON INSERT TO {} DO ALSO SELECT planted.evil(1);",
+    "check": "ALTER TABLE {} ADD CHECK (planted.evil(1));",
+    "index": "CREATE INDEX ON {} (trigger) WHERE planted.evil(1);",
+    "statistics": "CREATE STATISTICS pgtv_emergency.s ON (planted.evil(1)), trigger FROM {};",
+    "policy": "ALTER TABLE {0} ENABLE ROW LEVEL SECURITY;"
+        " CREATE POLICY p ON {0} USING (planted.evil(1));",
+    "child": "CREATE TABLE pgtv_emergency.c (CHECK (planted.evil(1))) INHERITS ({});"
+        " CREATE INDEX ON pgtv_emergency.c (trigger) WHERE planted.evil(1);",
+    "view": "ALTER TABLE {0} RENAME TO kept; CREATE VIEW {0} AS SELECT * FROM pgtv_emergency.kept"
+        " WHERE planted.evil(1);",
+}  # fmt: skip
+
+
+@pytest.mark.sampled(6)
+@pytest.mark.parametrize("theirs", [True, False], ids=["theirs", "given away"])
+@pytest.mark.parametrize("what", ON_STATES)
+def test_what_is_planted_where_states_are_kept_runs_nothing(
+    shop: Database, what: str, theirs: bool
+) -> None:
+    """By somebody who may create in the database; and still there once it belongs to a superuser."""
+    one = "public.tb_category", "trg_tview_row_category_on_public_tb_category"
+    row = "INSERT INTO pgtv_emergency.disabled_trigger VALUES ('{}', '{}', 'O');".format(*one)
+    as_owner(shop, TRAP + STATES + row + ON_STATES[what].format("pgtv_emergency.disabled_trigger"))
+    if not theirs:
+        shop.sql("ALTER SCHEMA pgtv_emergency OWNER TO postgres")
+        kind = "VIEW" if what == "view" else "TABLE"
+        shop.sql(f"ALTER {kind} pgtv_emergency.disabled_trigger OWNER TO postgres")
+    for name in ("disable-triggers.sql", "enable-triggers.sql"):
+        if what == "nothing" and not theirs:
+            run(shop, name)
+            continue
+
+        def refused(name: str = name) -> None:
+            message = f"belongs to {OWNER}" if theirs else "is not what disable-triggers.sql makes"
+            with pytest.raises(ClusterError, match=message):
+                run(shop, name)
+
+        assert "PLANTED, as postgres" not in log_of(shop, refused)
+    assert shop.pgtv("doctor", "--only", "triggers").returncode == 0
+
+
 def test_stop_and_allow_writes(shop: Database) -> None:
     write = "UPDATE public.tb_customer SET name = 'still' WHERE pk_customer = 1"
     with shop.connect() as connected:
@@ -184,6 +239,24 @@ def test_save_evidence_saves_the_rest_when_the_extension_is_gone(shop: Database)
     saved = {p.stem for p in folder.iterdir() if p.is_file() and p.read_text()}
     named = set(re.findall(r"TO '(\w+)\.csv'", (EMERGENCY / "save-evidence.sql").read_text()))
     assert saved == named - {"locks", "registrations"}
+
+
+def test_save_evidence_reads_nothing_but_tables_where_the_extension_was(shop: Database) -> None:
+    shop.sql("DROP EXTENSION pg_tviews CASCADE; DROP SCHEMA IF EXISTS tviews CASCADE")
+    as_owner(
+        shop,
+        f"{TRAP}; CREATE SCHEMA tviews;"
+        " CREATE VIEW tviews.pg_tview_meta AS SELECT 1 AS a WHERE planted.evil(1)",
+    )
+    folder = shop.folder / "evidence"
+    folder.mkdir()
+    folder.chmod(0o777)
+
+    def save() -> None:
+        with pytest.raises(ClusterError, match="NOT saved: registrations\n"):
+            psql(shop, EMERGENCY / "save-evidence.sql", cwd=folder)
+
+    assert "PLANTED" not in log_of(shop, save)
 
 
 @pytest.mark.parametrize("path", MONITORING, ids=lambda p: p.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,13 @@ def test_init_and_roles(shop_16: Database) -> None:
             "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(path),
             env=shop_16.server.env(shop_16.name),
         )  # fmt: skip
+
+
+def test_where_states_are_kept_is_looked_at_alike_by_both_files() -> None:
+    blocks = {
+        re.findall(
+            r"(?s)DO \$check\$.*?\$check\$;", (ROOT / "sql" / "emergency" / name).read_text()
+        )[0]
+        for name in ("disable-triggers.sql", "enable-triggers.sql")
+    }
+    assert len(blocks) == 1

@@ -6,20 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from planted import OWNER, TRAP, as_owner
 from servers import Database
 
 from pgtv.rows.state import script
 
-TRAP = """
-CREATE SCHEMA planted;
-CREATE FUNCTION planted.evil(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
-BEGIN RAISE LOG 'PLANTED, as %', CURRENT_USER; RETURN true; END$f$;
-CREATE FUNCTION planted.evil_row() RETURNS trigger LANGUAGE plpgsql AS $f$
-BEGIN PERFORM planted.evil(1); RETURN NULL; END$f$;
-CREATE FUNCTION planted.evil_text() RETURNS text LANGUAGE sql AS $f$
-  SELECT planted.evil(1)::text $f$;
-"""
-OWNER = "mallory"
 # What `pgtv init` makes, as views of the same columns.
 VIEWS = "\n".join(
     f"ALTER TABLE pgtv.{name} RENAME TO {name}_; CREATE VIEW pgtv.{name} AS"
@@ -40,14 +31,6 @@ LOOKING = (
     ("doctor",), ("status",), ("snapshot", "save", "-"), ("init",), ("triggers", "status"),
     ("2pc", "list", "--ended"),
 )  # fmt: skip
-
-
-def as_owner(database: Database, text: str) -> None:
-    """Run as a role that may create in the database, and no more."""
-    database.sql(f"""DO $$ BEGIN CREATE ROLE {OWNER} LOGIN;
-        EXCEPTION WHEN duplicate_object THEN END $$;
-        GRANT CREATE ON DATABASE "{database.name}" TO {OWNER};""")
-    database.sql(text, OWNER)
 
 
 def quiet(database: Database, *args: str, **kw: str) -> str:
