@@ -11,6 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from pgtv.catalog import dialects
 from pgtv.catalog.collect import collect
 from pgtv.catalog.dialects.base import EXTENSION
 from pgtv.catalog.model import Snapshot, Tview
@@ -92,6 +93,13 @@ class Posts:
         schema = self.snapshot.extension.schema
         with connect(self.target, read_only=False) as connection:
             connection.execute(f"SELECT {schema}.pg_tviews_refresh('public.tv_post')".encode())
+
+    def reconcile(self) -> None:
+        """The extension's own comparison, which writes what differs and holds up no reader."""
+        statement = dialects.named(self.snapshot.extension.generation).reconcile(self.tview.entity)
+        assert statement
+        with connect(self.target, read_only=False) as connection:
+            connection.execute(statement.encode())
 
     def reported(self) -> Any:
         """The rows that differ, as a report of verify names them."""

@@ -4,9 +4,10 @@
 usage: benchmarks/repair.py [--rows N] [--major 18] [--load]
 
 For drift of 0.01 %, 1 % and 100 % of the rows, and of the rows that a report of verify names: seconds
-and WAL of pgtv's merge against pg_tviews_refresh. With --load the same beside writers and a reader:
-the longest wait of each, and the writers' 99th percentile against a control without pgtv. Prints one
-JSON line for programs and a table for people; exits 1 when a goal is missed.
+and WAL of pgtv's merge against pg_tviews_refresh, and of the extension's online reconcile for 1 %. With
+--load the same beside writers and a reader: the longest wait of each, and the writers' 99th percentile
+against a control without pgtv. Prints one JSON line for programs and a table for people; exits 1 when a
+goal is missed.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def measure(bench: Posts, *, load: bool) -> dict[str, Any]:
     case("control", lambda: time.sleep(5 if load else 0))
     bench.drift(100)
     case("refresh", bench.refresh)
+    bench.drift(100)
+    case("reconcile", bench.reconcile)
     for name, every, jobs in (("0.01 %", 10_000, 1), ("1 %", 100, 1), ("100 %", 1, 2)):
         bench.drift(every)
         case(name, lambda jobs=jobs: bench.merge(jobs))  # type: ignore[misc]
@@ -86,7 +89,9 @@ def show(figures: dict[str, Any]) -> int:
     """A table for people; the exit code."""
     beside = " beside two writers and a reader" if figures["load"] else ""
     print(f"{figures['rows']:,} rows, PostgreSQL {figures['server']}{beside}")
-    labels = {"report": "0.01 %, from a report", "100 %": "100 %, two sessions"}
+    labels = {
+        "report": "0.01 %, from a report", "100 %": "100 %, two sessions", "reconcile": "1 %, reconcile",
+    }  # fmt: skip
     for name, case in figures["cases"].items():
         text = f"  {labels.get(name, name):24} {case['seconds']:7.2f} s  {case['wal_mb']:7.1f} MB of WAL"
         if name in GOALS:
