@@ -58,6 +58,10 @@ WITH kept AS (
   UNION ALL
   SELECT k.oid, 'has row-level security' FROM kept k WHERE k.relrowsecurity
   UNION ALL
+  SELECT h.inhparent, pg_catalog.format('has the inheritance child %%s',
+                                        h.inhrelid::pg_catalog.regclass)
+  FROM pg_catalog.pg_inherits h JOIN kept k ON k.oid = h.inhparent WHERE k.relkind = 'r'
+  UNION ALL
   SELECT t.tgrelid, pg_catalog.format('has the trigger %%I', t.tgname)
   FROM pg_catalog.pg_trigger t WHERE t.tgrelid IN (SELECT oid FROM kept) AND NOT t.tgisinternal
   UNION ALL

@@ -48,7 +48,10 @@ RESET ROLE;
 TRAP = """
 CREATE SCHEMA planted;
 CREATE FUNCTION planted.evil(integer) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $f$
-BEGIN RAISE LOG 'PLANTED, as %', CURRENT_USER; RETURN true; END$f$;
+BEGIN
+  BEGIN PERFORM set_config('role', 'none', true); EXCEPTION WHEN OTHERS THEN NULL; END;
+  RAISE LOG 'PLANTED, as %', CURRENT_USER; RETURN true;
+END$f$;
 CREATE FUNCTION planted.evil_row() RETURNS trigger LANGUAGE plpgsql AS $f$
 BEGIN PERFORM planted.evil(1); RETURN NULL; END$f$;
 CREATE FUNCTION planted.evil_text() RETURNS text LANGUAGE sql AS $f$

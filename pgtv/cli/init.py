@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,23 +74,29 @@ def _standing(connection: psycopg.Connection[Any], found: Standing, apply: bool)
         click.echo("-- the schema pgtv was restored from another server or database", err=True)
         text += ADOPT
     done = []
+    altered = ["installation"]
     if found.version != VERSION:
+        altered.append("verification")
         done.append(f"the schema pgtv went from version {found.version} to {VERSION}")
     if not found.here:
         done.append(
             "the schema pgtv now belongs to this database; old records stay and do not count"
         )
-    return _act(connection, text, done, apply, locking="installation")
+    return _act(connection, text, done, apply, altered=altered)
 
 
 def _act(
     connection: psycopg.Connection[Any], text: str, done: list[str], apply: bool,
-    command: str = "pgtv init --apply", locking: str | None = None,
+    command: str = "pgtv init --apply", altered: Sequence[str] = (),
 ) -> int:  # fmt: skip
-    """Run `text` and say what was done; without `apply` print it instead. locking: a table that it
-    writes, which somebody else may have made."""
+    """Run `text` and say what was done; without `apply` print it instead. altered: all tables that it
+    alters or writes and that stand already: somebody else may have made them. Raises NotPossible."""
+    from pgtv import kept
+
+    if altered and not apply:
+        kept.check(connection)
     if apply:
-        _transaction(connection, text, locking)
+        _transaction(connection, text, altered)
         click.echo("\n".join(done))
     else:
         click.echo(f"BEGIN;\nSET LOCAL lock_timeout = {lock_limit()};\n" + text + "COMMIT;")
@@ -149,11 +155,11 @@ def _told(lease: Lease) -> str:
     return text
 
 
-def _transaction(connection: psycopg.Connection[Any], text: str, locking: str | None) -> None:
+def _transaction(connection: psycopg.Connection[Any], text: str, altered: Sequence[str]) -> None:
     from pgtv import kept
 
     with connection.transaction():
         connection.execute("SET TRANSACTION READ WRITE")
-        if locking:
-            kept.lock(connection, kept.CHANGES, locking)
+        if altered:
+            kept.lock(connection, kept.CHANGES, *altered)
         connection.execute(text.encode())

@@ -51,4 +51,4 @@ CREATE TABLE pgtv.dead_letter (
 
 GRANT SELECT ON pgtv.lease, pgtv.lease_trigger, pgtv.dead_letter TO pg_monitor;
 
-UPDATE pgtv.installation SET version = 2;
+UPDATE ONLY pgtv.installation SET version = 2;

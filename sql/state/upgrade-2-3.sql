@@ -2,4 +2,4 @@
 -- Run by `pgtv init --apply` where version 2 stands, as the schema's owner; records stay.
 ALTER TABLE pgtv.verification ADD COLUMN baseline jsonb;   -- what verify --since last can build on
 
-UPDATE pgtv.installation SET version = 3;
+UPDATE ONLY pgtv.installation SET version = 3;

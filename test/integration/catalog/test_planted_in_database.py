@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from planted import OWNER, TRAP, as_owner
+from planted import OWNER, TRAP, as_owner, log_of
 from servers import Database
 
 from pgtv.rows.state import script
@@ -116,13 +116,31 @@ def test_leases_and_dead_letters_are_not_written_where_that_runs_code(
     assert "pgtv.dead_letter" in said and (OWNER in said or what == "view"), said
 
 
-def test_an_upgrade_of_a_planted_schema_is_refused(shop18: Database) -> None:
+CHILD = """
+CREATE TABLE planted.more () INHERITS (pgtv.{0}); INSERT INTO planted.more SELECT * FROM pgtv.{0};
+CREATE TRIGGER t BEFORE UPDATE ON planted.more FOR EACH ROW EXECUTE FUNCTION planted.evil_row()
+"""
+
+
+@pytest.mark.parametrize("table", ["installation", "verification"])
+@pytest.mark.parametrize("what", [WRITES["trigger"], CHILD], ids=["trigger", "child"])
+def test_an_upgrade_of_a_planted_schema_is_refused(shop18: Database, what: str, table: str) -> None:
     version_1 = (Path(__file__).parents[1] / "state" / "version-1.sql").read_text()
-    trigger = WRITES["trigger"].format("installation")
-    as_owner(shop18, f"{TRAP} {version_1}; {trigger}")
-    said = quiet(shop18, "init", "--apply")
-    assert "pgtv.installation" in said and OWNER in said, said
-    assert shop18.sql("SELECT version FROM pgtv.installation").strip() == "1"
+    as_owner(shop18, f"{TRAP} {version_1}; {what.format(table)}")
+    for command in (("init",), ("init", "--apply")):
+        said = quiet(shop18, *command)
+        assert f"pgtv.{table} has the " in said and OWNER in said, said
+    assert shop18.sql("SELECT version FROM ONLY pgtv.installation").strip() == "1"
+
+
+def test_the_upgrade_that_is_printed_reaches_no_children(shop18: Database) -> None:
+    """Shown before the child was there, and pasted then."""
+    version_1 = (Path(__file__).parents[1] / "state" / "version-1.sql").read_text()
+    as_owner(shop18, f"{TRAP} {version_1}")
+    printed = shop18.pgtv("init").stdout
+    as_owner(shop18, CHILD.format("installation"))
+    assert "PLANTED" not in log_of(shop18, lambda: shop18.sql(printed))
+    assert shop18.sql("SELECT version FROM ONLY pgtv.installation").strip() == "3"
 
 
 def test_a_schema_that_anybody_made_as_init_does_is_used(shop18: Database) -> None:
