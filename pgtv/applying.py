@@ -250,6 +250,7 @@ def _run_unit(
 ) -> None:
     import psycopg
 
+    from pgtv import kept
     from pgtv.session import cancel, retrying, translate
 
     for statement in unit:
@@ -266,9 +267,8 @@ def _run_unit(
 
     def once() -> None:
         try:
-            for statement in unit:
-                connection.execute(statement.encode())
-        except psycopg.Error:
+            kept.run(connection, unit)
+        except (psycopg.Error, NotPossible):
             if len(unit) > 1 and not connection.closed:
                 connection.execute("ROLLBACK")
             raise
@@ -283,6 +283,9 @@ def _run_unit(
     except KeyboardInterrupt:
         cancel(connection)
         record("interrupted", attempts)
+        raise
+    except NotPossible as e:
+        record("failed", attempts, e.message)
         raise
     except psycopg.Error as e:
         translated = translate(e)

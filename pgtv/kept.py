@@ -15,7 +15,8 @@ could run code has to be what sql/state made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from pgtv.errors import NotPossible
@@ -28,6 +29,11 @@ TABLES = ("installation", "verification", "lease", "lease_trigger", "dead_letter
 INSERTS: LiteralString = "ROW EXCLUSIVE"  # what a role with INSERT alone may lock
 CHANGES = (
     "SHARE ROW EXCLUSIVE"  # also keeps away CREATE STATISTICS, which the planner would look at
+)
+
+# Statements of pgtv.repairs.lease_sql: each begins so.
+_WRITES = re.compile(
+    r"^\s*(?:INSERT INTO|UPDATE ONLY|DELETE FROM ONLY) pgtv\.(lease_trigger|lease)\b", re.MULTILINE
 )
 
 # Expressions of sql/state, as the server prints them under the search_path below.
@@ -141,6 +147,23 @@ def lock(connection: psycopg.Connection[Any], mode: LiteralString, *tables: str)
         )
     )
     _look(connection)
+
+
+def run(connection: psycopg.Connection[Any], unit: Sequence[str]) -> None:
+    """Run the statements of a transaction block, or one alone; before any of them writes leases their
+    tables are locked as `lock` does. Base tables are locked behind these, by pgtv only: nobody who writes
+    base tables waits for leases. Raises NotPossible and psycopg.Error; a block is left as it is then.
+    """
+    tables = sorted({m[1] for s in unit for m in _WRITES.finditer(s)})
+    if tables and len(unit) == 1:
+        with connection.transaction():
+            lock(connection, CHANGES, *tables)
+            connection.execute(unit[0].encode())
+        return
+    for i, statement in enumerate(unit):
+        connection.execute(statement.encode())
+        if tables and i == 0:
+            lock(connection, CHANGES, *tables)
 
 
 def check(connection: psycopg.Connection[Any]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from planted import OWNER, TRAP, as_owner, log_of
-from servers import Database
+from servers import Database, until
 
 from pgtv.rows.state import script
 
@@ -114,6 +115,46 @@ def test_leases_and_dead_letters_are_not_written_where_that_runs_code(
         c.execute("PREPARE TRANSACTION 'held'")
     said = quiet(shop18, "2pc", "rollback", "held", "--apply")
     assert "pgtv.dead_letter" in said and (OWNER in said or what == "view"), said
+
+
+def test_a_trigger_that_is_made_while_disabling_waits_for_its_locks(shop18: Database) -> None:
+    """The schema is looked at again by each transaction that writes it, once nobody can add to it."""
+    as_owner(shop18, TRAP + script())
+    command = ("triggers", "disable", "tv_category", "--for", "1h", "--reason", "x", "--apply")
+    with (
+        shop18.connect(autocommit=False) as holder,
+        shop18.connect(OWNER) as mallory,
+        shop18.connect() as watcher,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        holder.execute("UPDATE public.tb_category SET name = name WHERE pk_category = 1")
+        running = pool.submit(quiet, shop18, *command)
+        waiting = (
+            "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            " AND relation = 'public.tb_category'::regclass"
+        )
+        until(lambda: watcher.execute(waiting).fetchone() == (1,))
+        mallory.execute(WRITES["trigger"].format("lease_trigger"))
+        holder.rollback()
+        said = running.result()
+    assert (
+        f"pgtv.lease_trigger has the trigger t, which pgtv init does not make (its owner: {OWNER})"
+        in said
+    )
+    assert "DISABLE TRIGGER" in said, "as far as it was shown"
+    assert shop18.sql("SELECT count(*) FROM pgtv.lease_trigger").strip() == "0"
+    assert shop18.pgtv("doctor", "--only", "trigger-disabled").returncode == 0
+
+
+@pytest.mark.parametrize("table", ["lease", "lease_trigger"])
+def test_enabling_writes_no_lease_where_that_runs_code(shop18: Database, table: str) -> None:
+    as_owner(shop18, TRAP + script())
+    said = quiet(
+        shop18, "triggers", "disable", "tv_stock", "--for", "1h", "--reason", "x", "--apply"
+    )
+    as_owner(shop18, WRITES["trigger"].replace("INSERT OR", "DELETE OR").format(table))
+    said = quiet(shop18, "triggers", "enable", "--apply")
+    assert f"pgtv.{table} has the trigger t" in said, said
 
 
 CHILD = """
