@@ -1,7 +1,8 @@
 """Applies a plan: one applier at a time, each statement shown before it runs, retried where that is safe.
 
 A receipt is written before the first statement and after each, so that a run that dies at any point
-leaves a record. Nothing here decides what to do: see pgtv.repairs.
+leaves a record; while rows are merged, what ended since is beside it (see pgtv.saving). Nothing here
+decides what to do: see pgtv.repairs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pgtv.journal import Batches, Journal
 from pgtv.person import account
 from pgtv.plan import Done, Plan, Receipt, Step
 from pgtv.rows.written import RefreshedTview
+from pgtv.saving import Saving, Texts
 
 if TYPE_CHECKING:
     import psycopg
@@ -86,19 +88,21 @@ def apply(
     receipt = Receipt(
         plan, _now(), connection.info.user, "pgtv", started_from=account(), pgtv_version=__version__
     )
-    plans.write(receipt, receipt_path)
+    texts = Texts()
+    plans.write(receipt, receipt_path, texts)
     before = look() if look and any(s.undo for s in plan.steps) else None
     journal = Journal(receipt_path)
+    saving = Saving(lambda: _keep(receipt, receipt_path, texts), journal)
     try:
         _set(connection, "lock_timeout", lock_timeout)
         _set(connection, "statement_timeout", statement_timeout)
         for number, step in enumerate(plan.steps, 1):
             show(f"-- {number}. {step.title}")
             if step.merge:
-                _merge(number, step, receipt, receipt_path, journal, rows)
-            with _rebuilding(step, receipt, receipt_path, rebuilt):
+                _merge(number, step, receipt, saving, journal, rows)
+            with _rebuilding(step, receipt, saving, rebuilt):
                 for unit in plans.units(step.statements):
-                    _run_unit(connection, number, unit, receipt, receipt_path, show, pause)
+                    _run_unit(connection, number, unit, receipt, saving, show, pause)
             if after:
                 after(step)
     except (KeyboardInterrupt, PgtvError) as e:
@@ -107,13 +111,14 @@ def apply(
         with contextlib.suppress(PgtvError):  # what stopped it is what has to be told
             _note(receipt, before, look)
         with contextlib.suppress(PgtvError):
-            plans.write(receipt, receipt_path)
+            saving.now()
         raise
     finally:
-        journal.close()
+        if kept := journal.close():
+            show(f"-- what the receipt lacks of what was overwritten: {kept}")
     receipt.outcome, receipt.finished_at = "complete", _now()
     _note(receipt, before, look)
-    _keep(receipt, receipt_path)
+    saving.now()
     return receipt
 
 
@@ -126,10 +131,10 @@ def _note(receipt: Receipt, before: Snapshot | None, look: Callable[[], Snapshot
         receipt.objects = noted(before, look(), [receipt.plan.steps[n - 1] for n in done])
 
 
-def _keep(receipt: Receipt, path: Path) -> None:
+def _keep(receipt: Receipt, path: Path, texts: Texts) -> None:
     """Write it once more. Raises UsageError where there is no room for it any more."""
     try:
-        plans.write(receipt, path)
+        plans.write(receipt, path, texts)
     except UsageError as e:
         raise UsageError(
             e.message,
@@ -185,7 +190,7 @@ def _merge(
     number: int,
     step: Step,
     receipt: Receipt,
-    receipt_path: Path,
+    saving: Saving,
     journal: Journal,
     rows: Rows | None,
 ) -> None:
@@ -201,12 +206,11 @@ def _merge(
         took = round((time.monotonic() - started) * 1000, 1)
         receipt.done.append(Done(number, what, at, took, 1, outcome, error))
         if outcome == "done":  # else apply writes it, and says what stopped it
-            _keep(receipt, receipt_path)
+            saving.now()
 
     def keep(tview: RefreshedTview) -> None:
         receipt.rows.append(tview)
-        _keep(receipt, receipt_path)
-        journal.ended(tview["tview"])
+        saving.tview(tview)
 
     try:
         what = rows(step, Keep(keep, journal.batch))
@@ -222,7 +226,7 @@ def _merge(
 
 @contextlib.contextmanager
 def _rebuilding(
-    step: Step, receipt: Receipt, path: Path, rebuilt: Rebuilt | None
+    step: Step, receipt: Receipt, saving: Saving, rebuilt: Rebuilt | None
 ) -> Iterator[None]:
     """Around a step's statements: of TVIEWs that they rebuild the receipt says what is known, also where
     the run dies before it is."""
@@ -233,10 +237,10 @@ def _rebuilding(
         return
     before = list(receipt.rows)
     receipt.rows = before + rebuilt.begun(step)
-    _keep(receipt, path)
+    saving.now()
     yield
     receipt.rows = before + rebuilt.compared(step)
-    _keep(receipt, path)
+    saving.now()
 
 
 def _run_unit(
@@ -244,7 +248,7 @@ def _run_unit(
     step: int,
     unit: tuple[str, ...],
     receipt: Receipt,
-    receipt_path: Path,
+    saving: Saving,
     show: Callable[[str], None],
     pause: Callable[[float], None],
 ) -> None:
@@ -261,7 +265,7 @@ def _run_unit(
         took = round((time.monotonic() - started) * 1000, 1)
         receipt.done.append(Done(step, "\n".join(unit), at, took, attempts, outcome, error))
         if outcome == "done":
-            _keep(receipt, receipt_path)
+            saving.now()
 
     attempts = 1
 

@@ -24,6 +24,7 @@ from pgtv.rows.written import RefreshedTview
 if TYPE_CHECKING:
     from pgtv.catalog.dialects.base import Dialect
     from pgtv.catalog.model import Snapshot
+    from pgtv.saving import Texts
 
 SCHEMA = "pgtv.plan/1"
 RECEIPT_SCHEMA = "pgtv.receipt/1"
@@ -192,14 +193,20 @@ class Receipt:
     schema: str = RECEIPT_SCHEMA
 
 
-def dumps(document: Plan | Receipt) -> str:
-    """The file's text."""
-    return json.dumps(dataclasses.asdict(document), ensure_ascii=False, indent=2) + "\n"
+def dumps(document: Plan | Receipt, texts: Texts | None = None) -> str:
+    """The file's text. texts: of the rows of a receipt that is written often."""
+    if isinstance(document, Plan):
+        return json.dumps(dataclasses.asdict(document), ensure_ascii=False, indent=2) + "\n"
+    from pgtv.saving import Texts
+
+    head = dataclasses.asdict(replace(document, rows=[]))
+    text = json.dumps(head, ensure_ascii=False, indent=2)
+    return (texts or Texts()).within(text, "rows", document.rows) + "\n"
 
 
-def write(document: Plan | Receipt, path: Path) -> None:
+def write(document: Plan | Receipt, path: Path, texts: Texts | None = None) -> None:
     """Write atomically, readable by the owner alone. Raises UsageError when it cannot be written."""
-    save(dumps(document), path)
+    save(dumps(document, texts), path)
 
 
 def save(text: str, path: Path) -> None:

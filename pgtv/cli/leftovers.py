@@ -60,7 +60,7 @@ def _of(raw: dict[str, Any], mine: tuple[str | None, int]) -> bool:
 def _fold(receipt: Path, side: Path) -> None:
     raw = _read(receipt)
     rows = raw[_ROWS[raw["schema"]]]
-    rows += journal.left(receipt)
+    rows += journal.left(receipt, rows)
     save(json.dumps(raw, ensure_ascii=False, indent=2) + "\n", receipt)
     side.unlink()
 

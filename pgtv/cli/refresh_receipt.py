@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+import click
 
 from pgtv import journal
 from pgtv.cli.leftovers import take_over
 from pgtv.errors import UsageError
 from pgtv.plan import save
 from pgtv.reports import refresh as report
+from pgtv.rows.written import entry
+from pgtv.saving import Saving, Texts
 
 if TYPE_CHECKING:
     from pgtv.catalog.model import Snapshot
@@ -35,7 +40,10 @@ class Record:
         self._snapshot, self._applied, self._file, self._earlier = snapshot, applied, file, earlier
         self._ended: list[Brought] = []
         self._run = report.begun(by)
+        self._entries = list(earlier.tviews)
+        self._texts = Texts()
         self._journal: journal.Journal | None = None
+        self._saving: Saving | None = None
 
     def __enter__(self) -> Record:
         """Raises UsageError where it cannot be kept: rows could not be taken back for want of a folder."""
@@ -54,6 +62,7 @@ class Record:
                 ) from None
             self._save()
             self._journal = journal.Journal(self._file)
+            self._saving = Saving(self._save, self._journal)
         return self
 
     def batch(self, tview: str, done: Done) -> None:
@@ -64,9 +73,9 @@ class Record:
     def end(self, one: Brought) -> None:
         """A TVIEW ended. Raises UsageError."""
         self._ended.append(one)
-        self._save()
-        if self._journal:
-            self._journal.ended(one.tview)
+        if self._saving:
+            self._entries.append(entry(one))
+            self._saving.tview(self._entries[-1])
 
     @property
     def finished(self) -> list[str]:
@@ -87,17 +96,21 @@ class Record:
             self._run["outcome"] = "interrupted"
         self._run["finished_at"] = report.now()
         try:
-            self._save()
+            if self._saving:
+                self._saving.now()
         except UsageError:
             if error is None:  # what stopped it is what has to be told
                 raise
         finally:
-            if self._journal:
-                self._journal.close()
+            if self._journal and (kept := self._journal.close()):
+                click.echo(f"what the receipt lacks of what was overwritten: {kept}", err=True)
 
     def _save(self) -> None:
         if self._file:
-            save(json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n", self._file)
+            runs = replace(self._earlier, tviews=())
+            head = report.document(self._snapshot, self._applied, self._run, (), runs)
+            text = json.dumps(head, ensure_ascii=False, indent=2)
+            save(self._texts.within(text, "tviews", self._entries) + "\n", self._file)
 
 
 def of_earlier_run(receipt: Path, snapshot: Snapshot) -> report.Earlier:
@@ -110,7 +123,7 @@ def of_earlier_run(receipt: Path, snapshot: Snapshot) -> report.Earlier:
             raise UsageError(f"{receipt} is no receipt of an applied refresh", "name another file")
         if not snapshot.server.is_database(raw["system_identifier"], raw["database_oid"]):
             raise UsageError(f"{receipt} is of another database: {raw['database']}")
-        found = [*raw["tviews"], *journal.left(receipt)]
+        found = [*raw["tviews"], *journal.left(receipt, raw["tviews"])]
         report.carried(found, {t["tview"] for t in found})  # raises where it is damaged
         report.finished(found)
         runs = [report.run_of(r) for r in (*raw.get("earlier", ()), raw)]

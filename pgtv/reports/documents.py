@@ -119,8 +119,8 @@ class RefreshRun(TypedDict):
 class RefreshDocument(RefreshRun):
     """Output and receipt of pgtv refresh. It holds values of rows.
 
-    outcome: running in the receipt of a run that was killed; what its last TVIEW lacks here is in the
-    lines of the file beside it, named as the receipt with .batches. earlier: the runs that this one went
+    outcome: running in the receipt of a run that was killed; what is lacking here is in the lines of
+    the file beside it, named as the receipt with .batches. earlier: the runs that this one went
     on from (--resume), first to last; `tviews` has what they did too. Receipts of early versions lack
     it, and who ran it and when.
     """

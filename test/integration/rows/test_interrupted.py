@@ -37,6 +37,11 @@ SHARED = (
     "import sys; import pgtv.rows.wrong as w; w.MOST = 5\n"
     "from pgtv.cli.main import main; main(sys.argv[1:])"
 )
+# its receipt is not written again before the run ends
+SELDOM = (
+    "import sys; import pgtv.saving as s; s.EVERY = 1e9\n"
+    "from pgtv.cli.main import main; main(sys.argv[1:])"
+)
 
 
 def refreshing(
@@ -295,6 +300,31 @@ def test_an_interrupted_merge_is_recorded_where_nothing_can_be_cancelled(
     receipt = tmp_path / "receipt.json"
     assert json.loads(receipt.read_text())["outcome"] == "interrupted"
     assert recorded(receipt) == committed(shop18)
+
+
+def test_tviews_that_ended_since_the_receipt_was_written(shop18: Database, tmp_path: Path) -> None:
+    """The run that goes on from one that was killed has them, as they ended, and leaves them out."""
+    shop18.sql(DRIFT)
+    control, receipt = tmp_path / "control", tmp_path / "receipt.json"
+    control.write_text("max-rate=100\n")
+    given = ("--receipt", str(receipt), "--control", str(control))
+    with acting(shop18, tmp_path, "refresh", *given, program=("-c", SELDOM)) as process:
+        until(lambda: len({tview for tview, _ in committed(shop18)}) > 1)
+        control.write_text("pause\n")
+        assert process.stderr
+        assert any(line == "paused\n" for line in process.stderr)
+        process.kill()
+        process.wait(30)
+    assert json.loads(receipt.read_text())["tviews"] == []
+    ended = {e["tview"]: e for e in journal.left(receipt) if e["end"] == "merged"}
+    assert len(ended) >= 1 and recorded(receipt) == committed(shop18)
+    done = shop18.pgtv("refresh", "--apply", "--resume", "--receipt", str(receipt))
+    assert done.returncode == 0, done.stderr
+    entries = json.loads(receipt.read_text())["tviews"]
+    for tview, one in ended.items():
+        assert [e for e in entries if e["tview"] == tview] == [one]
+        assert tview not in done.stdout
+    assert not differing(shop18)
 
 
 def test_who_goes_on_keeps_what_the_killed_one_had_overwritten(
