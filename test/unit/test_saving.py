@@ -116,6 +116,17 @@ def test_killed_between_the_receipt_and_its_mark(
     assert (again["end"], again["keys"]) == ("unknown", [["again"]])
 
 
+def test_one_that_cannot_be_written_at_the_end_keeps_the_lines(clock: Clock) -> None:
+    journal = Journal(clock.path)
+    saver = saving.Saving(clock.save, journal)
+    ends(clock, saver, journal, "public.tv_a")
+    clock.fails = True
+    with pytest.raises(UsageError):
+        saver.now()
+    assert journal.close() == beside(clock.path)
+    assert in_both(clock) == clock.entries
+
+
 def test_beside_a_device_it_is_written_each_time(clock: Clock) -> None:
     journal = Journal(Path("/dev/null"))
     saver = saving.Saving(clock.save, journal)

@@ -302,6 +302,33 @@ def test_an_interrupted_merge_is_recorded_where_nothing_can_be_cancelled(
     assert recorded(receipt) == committed(shop18)
 
 
+@pytest.mark.parametrize("words", [("refresh",), ("repair", "rows", "--verify")], ids=" ".join)
+@pytest.mark.parametrize("how", ["to its end", "interrupted"])
+def test_a_receipt_that_cannot_be_written_any_more(
+    shop18: Database, tmp_path: Path, words: tuple[str, ...], how: str
+) -> None:
+    """What it lacks stays beside it, which is told, and the next run takes it over."""
+    shop18.sql(DRIFT)
+    receipt, blocked = tmp_path / "receipt.json", tmp_path / "receipt.json.partial"
+    with under_way(shop18, tmp_path, *words) as process:
+        blocked.mkdir()  # where it is written first
+        if how == "interrupted":
+            process.send_signal(signal.SIGINT)
+        else:
+            (tmp_path / "control").write_text("")
+        out, said = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == "interrupted" else 3), said
+    kept = journal.beside(receipt).name  # it was named from within its folder
+    assert f"what the receipt lacks of what was overwritten: {kept}\n" in out + said
+    before = committed(shop18)
+    assert recorded(receipt) == before
+    blocked.rmdir()
+    done = shop18.pgtv(*words, "--apply", "--receipt", str(tmp_path / "next.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert recorded(receipt) == before and not journal.beside(receipt).exists()
+    assert not differing(shop18)
+
+
 def test_tviews_that_ended_since_the_receipt_was_written(shop18: Database, tmp_path: Path) -> None:
     """The run that goes on from one that was killed has them, as they ended, and leaves them out."""
     shop18.sql(DRIFT)
