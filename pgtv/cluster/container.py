@@ -22,7 +22,7 @@ from typing import Any
 from pgtv.cluster import launcher, packets
 from pgtv.cluster.binaries import RELEASE
 from pgtv.cluster.reaper import Reaper, of_container
-from pgtv.cluster.verbs import Can, Verbs
+from pgtv.cluster.verbs import Can, Verbs, until
 from pgtv.errors import ClusterError
 
 IMAGE = f"pgtv-postgres:18-{RELEASE}"
@@ -30,6 +30,13 @@ HOST = "127.0.0.1"
 PORT = 5432  # inside; outside the engine chooses one
 START_TIMEOUT = 120.0
 ROOM = "/room"  # the small disk
+_DATA = "/var/lib/postgresql/data"
+
+# The first time the container copies its data and ends; from then on it is what its image is.
+_COPY = r"""
+if [ -s "$PGDATA/PG_VERSION" ]; then exec "$@"; fi
+exec pg_basebackup -D "$PGDATA" -X stream -c fast --no-sync $OPTIONS
+"""
 
 # testcontainers would start a second container that removes the first; ours is removed on leaving. And
 # it would take a machine without init for a container and connect to the bridge's address.
@@ -67,9 +74,7 @@ class Container(Verbs):
     def __post_init__(self) -> None:
         self.place = "/tmp"  # noqa: S108 (inside the container)
         self.cannot = {
-            Can.STANDBY: "standbys are made by the local provider only",
-            Can.BACKUP: "base backups are taken by the local provider only",
-            Can.SUBSCRIBE: "its WAL is not logical: subscriptions are tried by the local provider only",
+            Can.SUBSCRIBE: "its address is one of this machine, by which it does not reach itself",
             Can.BACKEND_MEMORY: "a container's memory is bounded as a whole",
             Can.OTHER_BINARIES: "an image has the binaries of one release",
             Can.HOST: "its disks are seen from inside the container only",
@@ -119,7 +124,8 @@ class Container(Verbs):
             )
         return ClusterError(f"the container did not start: {said}")
 
-    def _run(self) -> None:
+    def _run(self, copying: Mapping[str, str] | None = None) -> None:
+        """copying: the environment of pg_basebackup, for one that has its data from another."""
         own = _name()
         self.scratch = tempfile.mkdtemp(prefix="pgtv-")
         # before it is there: nothing is left of it whenever its maker dies
@@ -128,14 +134,21 @@ class Container(Verbs):
             os.environ.setdefault(name, value)
         from testcontainers.core.container import DockerContainer
 
-        self._fetch()
+        image = self._fetch()
+        command = [part for k, v in self.settings.items() for part in ("-c", f"{k}={v}")]
+        options = dict(self.options)
+        if copying:
+            options["entrypoint"] = ["sh", "-c", _COPY, "sh"]
+            command = [*(image.attrs["Config"]["Entrypoint"] or ()), *command]
         self.handle = (
-            DockerContainer(self.image, **self.options)
+            DockerContainer(self.image, **options)
             .with_name(own)
             .with_env("POSTGRES_PASSWORD", self.password)
             .with_env("POSTGRES_USER", self.superuser)
-            .with_command([part for k, v in self.settings.items() for part in ("-c", f"{k}={v}")])
+            .with_command(command)
         )
+        for variable, value in (copying or {}).items():
+            self.handle.with_env(variable, value)
         if self.small:
             self.handle.with_tmpfs_mount(ROOM, f"size={self.small[0]}m,mode=1777")
         if self.small and self.small[1] == "data":
@@ -144,18 +157,17 @@ class Container(Verbs):
         self.handle.start()
         self._made = True
 
-    def _fetch(self) -> None:
-        """Have the image here. Whatever the way to its registry says, or that it says nothing at all,
+    def _fetch(self) -> Any:
+        """The image, once it is here. Whatever the way to its registry says, or that it says nothing at all,
         is one complaint."""
         from docker.errors import ImageNotFound
         from testcontainers.core.docker_client import DockerClient
 
         images = DockerClient().client.images
         with contextlib.suppress(ImageNotFound):
-            images.get(self.image)
-            return
+            return images.get(self.image)
         try:
-            images.pull(self.image)
+            return images.pull(self.image)
         except Exception as e:
             raise ClusterError(
                 f"there is no image {self.image} here, and it cannot be fetched",
@@ -282,6 +294,66 @@ class Container(Verbs):
     def reload(self) -> None:
         self._container().kill("HUP")
 
+    def standby(self, settings: Mapping[str, str] | None = None) -> Container:
+        """A streaming standby of this server, not yet started; it follows the address of now."""
+        return self.backup(settings, "-R")
+
+    def backup(self, settings: Mapping[str, str] | None = None, *options: str) -> Container:
+        """A server made of a base backup of this one, not yet started; options: of pg_basebackup."""
+        self._let_replicate()
+        other = Container(
+            self.image, {**self.settings, **(settings or {})}, self.options, self.superuser,
+            self.password, keep=self.keep,
+        )  # fmt: skip
+        on_small = self.small is not None and self.small[1] == "data"
+        try:
+            other._run(
+                {
+                    "PGDATA": _DATA if on_small else self._shown("data_directory"),
+                    "PGHOST": self._address()[1], "PGUSER": self.superuser,
+                    "PGPASSWORD": self.password, "OPTIONS": " ".join(options),
+                }
+            )  # fmt: skip
+            code = other._container().wait(timeout=300)["StatusCode"]
+            if code:
+                raise ClusterError(f"pg_basebackup failed ({code}): {other.log_text()[-2000:]}")
+        except BaseException:
+            other.destroy()
+            raise
+        return other
+
+    def promote(self) -> None:
+        with self.connect() as connection:
+            connection.execute("SELECT pg_promote()")
+
+    def _let_replicate(self) -> None:
+        """Images let in by password, but not for replication."""
+        allowed = "host replication all all scram-sha-256"
+        with self.connect() as connection:
+            loaded = "SELECT pg_conf_load_time()"
+            before = connection.execute(loaded).fetchone()
+            self.program(
+                "sh", "-c", 'grep -qxF "$1" "$2" || echo "$1" >>"$2"', "sh", allowed,
+                self._shown("hba_file"),
+            )  # fmt: skip
+            self.reload()
+            until(
+                lambda: connection.execute(loaded).fetchone() != before,
+                "the server does not reload",
+            )
+
+    def _shown(self, setting: str) -> str:
+        with self.connect() as connection:
+            row = connection.execute("SELECT current_setting(%s)", [setting]).fetchone()
+        return str(row[0]) if row else ""
+
+    def _address(self) -> tuple[str, str]:
+        """(network, address in it) by which other containers reach this one."""
+        container = self._container()
+        container.reload()
+        networks = container.attrs["NetworkSettings"]["Networks"]
+        return next((name, str(given["IPAddress"])) for name, given in networks.items())
+
     def room_folder(self, name: str) -> str:
         self.program("mkdir", "-m", "700", f"{ROOM}/{name}")
         return f"{ROOM}/{name}"
@@ -295,9 +367,7 @@ class Container(Verbs):
 
     def distant_client(self, statement: str, database: str) -> None:
         container = self._container()
-        container.reload()
-        networks = container.attrs["NetworkSettings"]["Networks"]
-        network, address = next((n, v["IPAddress"]) for n, v in networks.items())
+        network, address = self._address()
         own = _name()
         self._peer_reaper = of_container(own, Path(str(self.scratch)))
         self._peer = container.client.containers.run(

@@ -96,7 +96,8 @@ class Server(Verbs):
             ) from None
         self._own(self.root)
         self.place = self.scratch = str(self.root)
-        self.cannot = {Can.NETWORK: "it is reached by a socket on this machine, not by a network",
+        socket = "it is reached by a socket on this machine, not by a network"
+        self.cannot = {Can.NETWORK: socket, Can.PACKETS: socket,
                        Can.MEMORY: "only a container bounds the memory of a whole server"}  # fmt: skip
         if why := room.cannot_mount():
             self.cannot[Can.ROOM] = why

@@ -271,7 +271,7 @@ MODE = Mode(
         ),
         Variant(
             "point-in-time", "Recovered to a point between two commits", point_in_time,
-            Sees(equal=True), nothing, (Can.BACKUP,),
+            Sees(equal=True), nothing, (Can.BACKUP, Can.HOST),
             Wish(_ARCHIVED), own=True,
         ),
         Variant(
@@ -279,7 +279,7 @@ MODE = Mode(
             point_under_load,
             Sees(findings=("prepared-orphan:drill",), thresholds={"prepared-orphan.age_seconds": 0},
                  equal=True),
-            None, (Can.BACKUP,), Wish(_ARCHIVED), own=True,
+            None, (Can.BACKUP, Can.HOST), Wish(_ARCHIVED), own=True,
         ),
     ),
 )  # fmt: skip

@@ -218,6 +218,10 @@ def _is_far_away(server: Verbs) -> None:
     assert _one(server, state) == "idle in transaction"
     server.mend_network()
     until(heard)
+    if Can.PACKETS not in server.cannot:
+        server.drop_packets()
+        assert not heard()
+        assert _one(server, state) == "idle in transaction"
 
 
 def _has_databases(server: Verbs) -> None:
@@ -290,6 +294,7 @@ VERBS = {
     "distant_client": Verb(Can.NETWORK, lambda s: s.distant_client("", "x"), _is_far_away),
     "cut_network": Verb(Can.NETWORK, lambda s: s.cut_network(), _is_far_away),
     "mend_network": Verb(Can.NETWORK, lambda s: s.mend_network(), _is_far_away),
+    "drop_packets": Verb(Can.PACKETS, lambda s: s.drop_packets(), _is_far_away),
     "log_text": Verb(Can.LOG, lambda s: s.log_text(), _logs),
     "wait_log": Verb(Can.LOG, lambda s: s.wait_log("x"), _logs),
     **dict.fromkeys(

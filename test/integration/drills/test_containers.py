@@ -46,6 +46,7 @@ def stage() -> Iterator[Stage]:
     [
         "oom/killed", "oom/killed-in-refresh", "connection-loss/network-cut",
         "connection-loss/packets-dropped", "disk-full/tablespace", "triggers/dropped",
+        "replication/promoted", "backup-restore/base-backup",
     ],
 )  # fmt: skip
 def test_drill(stage: Stage, name: str) -> None:

@@ -23,7 +23,8 @@ def test_reasons() -> None:
     assert "not by a network" in str(local.missing([Can.KILL, Can.NETWORK]))
     assert "a whole server's memory" in str(local.missing([Can.MEMORY]))
     assert docker.missing([Can.MEMORY, Can.NETWORK, Can.ROOM]) is None
-    assert "local provider only" in str(docker.missing([Can.STANDBY]))
+    assert docker.missing([Can.STANDBY, Can.BACKUP, Can.PROMOTE, Can.REPLAY]) is None
+    assert "one release" in str(docker.missing([Can.OTHER_BINARIES]))
     existing = OnExisting("host=x")
     assert all(existing.missing([can]) for can in Can)
     assert existing.missing([]) is None
