@@ -225,6 +225,25 @@ def test_a_prepared_transaction_that_ends_after_it_was_noted_is_in_nobodys_way(
         assert outlast(connection, noted, 5) == ()
 
 
+@pytest.mark.parametrize("mine", ["a mine", "z mine"])
+def test_of_prepared_transactions_those_are_named_that_write_these_tables(
+    shop: Database, mine: str
+) -> None:
+    """Whatever the others are called, which write nothing that the TVIEW reads."""
+    others = "UPDATE public.tb_customer SET name = name WHERE pk_customer = 1"
+    write = "UPDATE public.tb_category SET name = name WHERE pk_category = 1"
+    shop.sql(f"BEGIN; {others}; PREPARE TRANSACTION 'n others'")
+    shop.sql(f"BEGIN; {write}; PREPARE TRANSACTION '{mine}'")
+    snapshot = shop.snapshot()
+    relations = edges(snapshot).upstream([snapshot.tview_by_entity["category"].table_oid])
+    with shop.connect() as connection:
+        noted = writers(connection, relations)
+        assert list(noted.values()) == [mine]
+        assert outlast(connection, noted, 5) == (mine,)
+        connection.execute(f"ROLLBACK PREPARED '{mine}'".encode())
+        assert outlast(connection, noted, 5) == ()
+
+
 def brought(shop: Database, *, named: bool = False) -> list[Brought]:
     """Customers and what reads them; named: the one of STALE_CUSTOMER, an order, and what follows."""
     snapshot = shop.snapshot()
