@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -44,5 +45,18 @@ def test_one_that_missed_its_goal_is_told(
 
 def test_those_that_are_named_run(root: Path, tmp_path: Path) -> None:
     code, said = verdicts(root, tmp_path, "repair", repair=MISSED)
-    assert (code, len(said)) == (1, 1) and said[0].startswith("repair   MISSED")
+    assert code == 1
+    assert [line.split()[:-2] for line in said] == [
+        ["repair", "MISSED"],
+        ["repair", "--load", "MISSED"],
+    ]
     assert verdicts(root, tmp_path, "nothing")[0] == 3
+
+
+def test_what_they_found_is_kept_where_it_is_wished(root: Path, tmp_path: Path) -> None:
+    lint = """import json; print(json.dumps({"ratio": 4.2}))"""
+    assert verdicts(root, tmp_path, "lint", lint=lint)[0] == 0
+    assert not (tmp_path / "results").exists()
+    assert verdicts(root, tmp_path, "lint", "--keep", lint=lint)[0] == 0
+    kept = json.loads((tmp_path / "results/lint.json").read_text())
+    assert kept["runs"] == [{"ratio": 4.2}] and "commit" in kept
