@@ -16,6 +16,9 @@ from pgtv.errors import Exit, UsageError
 if TYPE_CHECKING:
     from pgtv.lint.source import Source
 
+# what git tells its hooks of the repository that they run in
+_OF_A_HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"}
+
 
 @click.command()
 @click.option(
@@ -122,19 +125,25 @@ def _expanded(files: tuple[Path, ...]) -> list[Path]:
 
 
 def _not_ignored(folder: Path, inside: list[Path]) -> list[Path]:
-    """Without what git ignores below `folder`: environments, builds. All, where there is no git."""
+    """Without what git ignores below `folder`: environments, builds. All, where there is no git.
+
+    The folder's repository is asked, wherever this runs, also where it is a hook of another one's.
+    """
     inside = [p for p in inside if ".git" not in p.relative_to(folder).parts]
     if not inside:
         return inside
-    asked = "\0".join(map(str, [folder, *inside]))
+    real = folder.resolve()  # git looks at nothing beyond a link
+    named = {str(real / p.relative_to(folder)): p for p in inside}
+    asked = "\0".join([str(real), *named])
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
     try:
         done = subprocess.run(
-            ["git", "check-ignore", "-z", "--stdin"], input=os.fsencode(asked),
-            capture_output=True, check=False,
+            ["git", "-C", str(real), "check-ignore", "-z", "--stdin"], input=os.fsencode(asked),
+            capture_output=True, check=False, env=environment,
         )  # fmt: skip
     except OSError:
         return inside
     ignored = set(os.fsdecode(done.stdout).split("\0"))
-    if str(folder) in ignored:  # asked for by name
+    if str(real) in ignored:  # asked for by name
         return inside
-    return [p for p in inside if str(p) not in ignored]
+    return [p for name, p in named.items() if name not in ignored]

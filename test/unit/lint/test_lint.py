@@ -282,6 +282,16 @@ def test_a_folder_without_what_git_ignores(tmp_path: Path, monkeypatch: pytest.M
     assert found(".") == ["m/1.sql"]
     assert found(str(tmp_path)) == [f"{tmp_path}/m/1.sql"]
     assert found("m/build", "m") == ["m/build/2.sql", "m/1.sql"], "one that was asked for by name"
+    (tmp_path / "link").symlink_to("m")
+    assert found("link") == ["link/1.sql"]
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", ".git")
+        assert found("m") == ["m/1.sql"]
+    for elsewhere in (tmp_path.parent, Path("/"), tmp_path / "m"):
+        monkeypatch.chdir(elsewhere)
+        assert found(str(tmp_path)) == [f"{tmp_path}/m/1.sql"]
+        assert found(os.path.relpath(tmp_path)) == [f"{os.path.relpath(tmp_path)}/m/1.sql"]
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
     assert found(".") == everything, "no git"
 
