@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pgtv.catalog.dialects.base import ident
 from pgtv.catalog.model import Snapshot, Tview
 from pgtv.errors import Exit, NotPossible
 from pgtv.graph.edges import Edges, edges
@@ -434,8 +435,8 @@ def _behind_prepared(one: Brought, gids: Sequence[str]) -> Brought:
 
 
 def _writer(run: _Run, connection: psycopg.Connection[Any], subject: Subject) -> Writer:
-    """Writes as the owner; a login with more rights than those of owners is confined. Raises
-    NotPossible."""
+    """Writes as the owner, confined unless the login is the owner and has no other rights: code that
+    SET ROLE to one owner runs could become another, or the login. Raises NotPossible."""
     who, asked = run.who, run.target.role
     owner = asked or subject.owner or ""
     if subject.owner_superuser and not asked:
@@ -448,7 +449,25 @@ def _writer(run: _Run, connection: psycopg.Connection[Any], subject: Subject) ->
         raise NotPossible(
             f"{who.login} may not act as {owner}, who owns it", f"log in as {owner} or a superuser"
         )
-    return Writer(connection, run.aside, owner, not who.confined, who.superuser)
+    confine = owner != who.login or not who.confined
+    if confine and not who.superuser:
+        _require_temp(run.aside, owner)
+    return Writer(connection, run.aside, owner, confine, who.superuser)
+
+
+def _require_temp(connection: psycopg.Connection[Any], role: str) -> None:
+    """Raises NotPossible where this role may not make the function that confines it."""
+    row = connection.execute(
+        "SELECT pg_catalog.has_database_privilege(%s::pg_catalog.name, d.oid, 'TEMP'), d.datname"
+        " FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()",
+        (role,),
+    ).fetchone()
+    if row and not row[0]:
+        grant = f"GRANT TEMP ON DATABASE {ident(row[1])} TO {ident(role)};"
+        raise NotPossible(
+            f"{role} lacks TEMP on the database, by which its definitions are confined to its rights",
+            f"{grant} or log in as {role}",
+        )
 
 
 def exit_code(ended: Iterable[Brought]) -> Exit:

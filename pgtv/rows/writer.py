@@ -35,7 +35,7 @@ class Writer:
     end here: see pgtv.rows.confined for what they must not leave behind.
 
     aside: a session of the login for questions about locks and catalogs; no definition runs there.
-    confine: by a function of the role's, for a login with more rights than those of owners; superuser:
+    confine: by a function of the role's, for a login with other rights than those of that role; superuser:
     the login is one.
     """
 

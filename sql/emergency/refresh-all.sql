@@ -2,7 +2,7 @@
 --
 --   psql -d DB -X -f refresh-all.sql            (as the role of roles/acting.sql, which owns every TVIEW)
 --
--- Definitions run with the rights of the session: as a superuser only where you trust all their owners.
+-- Definitions run with the rights of their owners, as in each refresh by the extension.
 -- For each TVIEW the extension's own trigger function is called by a temporary table's TRUNCATE: it
 -- compares the TVIEW with its definition, writes only the rows that differ, and tells the TVIEWs that
 -- embed it. No ACCESS EXCLUSIVE on any TVIEW; writers of the tables that it reads wait while one TVIEW

@@ -4,7 +4,8 @@
 --   psql -d DATABASE -v role=NAME -f acting.sql           another name
 --
 -- It becomes a member of the roles that own TVIEWs and the tables they read, superusers left out: only
--- an owner may refresh or re-register a TVIEW, create its triggers and disable them. What stays with a
+-- an owner may refresh or re-register a TVIEW, create its triggers and disable them. Owners of TVIEWs get
+-- TEMP on the database where they lack it, which confines their definitions. What stays with a
 -- superuser: the extension's own catalog (lost registrations, unreadable plans), settings of the server,
 -- and prepared transactions of other roles. Run it as a superuser, in every database where it is to
 -- act, and again when TVIEWs got other owners. The role gets no password.
@@ -22,6 +23,16 @@ SELECT DISTINCT format('GRANT %I TO %I', r.rolname, :'role')
   JOIN pg_class c ON c.oid = x.oid
   JOIN pg_roles r ON r.oid = c.relowner
  WHERE NOT r.rolsuper AND r.rolname <> :'role' AND NOT pg_has_role(:'role', r.oid, 'MEMBER')
+\gexec
+
+-- Definitions run as their owner alone, confined by a function in pg_temp that belongs to it.
+SELECT format('GRANT TEMP ON DATABASE %I TO %I', current_database(), o.rolname)
+  FROM (SELECT DISTINCT r.rolname
+          FROM tviews.registry g
+          JOIN pg_class c ON c.oid = to_regclass(format('%I.%I', g.schema, g.name))
+          JOIN pg_roles r ON r.oid = c.relowner
+         WHERE NOT r.rolsuper) o
+ WHERE NOT has_database_privilege(o.rolname, current_database(), 'TEMP')
 \gexec
 
 -- What verify, leases and dead letters record, where `pgtv init` made the schema.

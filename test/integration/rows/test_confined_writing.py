@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from planted import arm, escaped
 from servers import Database
 
+from pgtv.errors import ClusterError
 from pgtv.rows.writer import Writer
 from pgtv.session import connect
 
@@ -145,6 +147,57 @@ def test_a_login_with_more_rights_than_owners_is_confined_too(trapped: Database)
         assert not escaped(trapped).exists()
     finally:
         trapped.sql(f"DROP ROLE {role}")
+
+
+@pytest.mark.both
+def test_an_owner_does_not_become_another_by_the_acting_role(trapped: Database, root: Path) -> None:
+    """A login that is a member of several owners, as roles/acting makes it."""
+    role = f"actor_{trapped.name}"
+    trapped.program(
+        "psql", "-Xq", "-v", f"role={role}", "-f", str(root / "sql" / "roles" / "acting.sql")
+    )
+    trapped.sql(
+        "CREATE TABLE public.secret (who text); ALTER TABLE public.secret OWNER TO shop_owner;"
+        " INSERT INTO public.secret VALUES ('of shop_owner')"
+    )
+    arm(
+        trapped,
+        "BEGIN PERFORM set_config('role', 'none', true); UPDATE public.secret SET who = 'schemer''s';"
+        " EXCEPTION WHEN OTHERS THEN NULL; END;",
+    )
+    trapped.sql(DRIFT)
+    try:
+        assert refresh(trapped, user=role)["end"] == "merged" and right(trapped)
+        assert trapped.sql("SELECT who FROM public.secret").strip() == "of shop_owner"
+        trapped.sql(f"REVOKE TEMP ON DATABASE {trapped.name} FROM PUBLIC; {DRIFT}")
+        lacking = refresh(trapped, user=role)
+        assert lacking["end"] == "unknown"
+        assert lacking["reason"].startswith("schemer lacks TEMP on the database")
+        trapped.program(
+            "psql", "-Xq", "-v", f"role={role}", "-f", str(root / "sql" / "roles" / "acting.sql")
+        )
+        assert refresh(trapped, user=role)["end"] == "merged" and right(trapped)
+    finally:
+        trapped.sql(f"DROP TABLE public.secret; DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(
+    "left", [None, "a cursor that outlives its transaction", "a deferred trigger"]
+)
+def test_the_extensions_own_refresh_is_restricted(trapped: Database, left: str | None) -> None:
+    """What SECURITY says of it: by a write, by its function, and by what refresh-all does."""
+    arm(trapped, LEFT_BEHIND[left] if left else "PERFORM set_config('role', 'none', false);")
+    refused = "within security-(definer function|restricted operation)"
+    for refreshing in (
+        "UPDATE schemer.tb_bait SET t = t || 'x'",
+        "SELECT tviews.pg_tviews_refresh('schemer.tv_bait')",
+        "CREATE TEMP TABLE n (); CREATE TRIGGER n AFTER TRUNCATE ON n FOR EACH STATEMENT"
+        " EXECUTE FUNCTION tviews.pg_tview_truncate_trigger('bait'); TRUNCATE n",
+    ):
+        with pytest.raises(ClusterError, match=refused):
+            trapped.sql(refreshing)
+    assert not escaped(trapped).exists()
 
 
 @pytest.mark.both
