@@ -60,7 +60,11 @@ def finding(check: str, severity: Severity = Severity.CRITICAL) -> Finding:
     [
         ({"server": Server(in_recovery=True)}, "standby"),
         ({"extension": Extension("current", False)}, "not installed"),
-        ({"extension": Extension("unknown", True, schema="public")}, "generation unknown"),
+        ({"extension": Extension("unknown", True, schema="public")}, "does not know the catalog"),
+        (
+            {"extension": Extension("unknown", True, version="0.1.0-beta.27", schema="tviews")},
+            "0.1.0-beta.27: update the extension first, in place",
+        ),
         ({"server": Server(user="app")}, "app is no superuser"),
         ({"gaps": (Gap("grants", "no privilege"),)}, "grants could not be seen: no privilege"),
         (
