@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pgtv.checks.owing import NOTE, forget, is_owed, note
+from pgtv.rows.owing import NOTE, forget, is_owed, note
 
 from pgtv.catalog.dialects.base import literal
 
