@@ -7,6 +7,7 @@ left out: a copy does not boast.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -40,9 +41,11 @@ def verifications(
     rows = _rows(run, "verifications", state, "verification", wanted)
     newest: dict[str, tuple[float, Row]] = {}
     brought: dict[int, tuple[float, str]] = {}
+    counts: Counter[str] = Counter()
     try:
         for row in _here(run, "verifications", rows, server):
             at = moment(row["verified_at"])
+            counts[row["table_name"]] += 1
             if row["mode"] == MERGE:
                 one = (at, row["verified_at"])
                 brought[row["table_oid"]] = max(brought.get(row["table_oid"], one), one)
@@ -52,6 +55,7 @@ def verifications(
             model.Verification(
                 **_only(row, _VERIFICATION), age_seconds=state.row()["now"] - at,
                 brought_at=_since(brought.get(row["table_oid"]), at),
+                records=counts[row["table_name"]],
             )
             for at, row in (newest[name] for name in sorted(newest))
         )  # fmt: skip

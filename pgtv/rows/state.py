@@ -74,6 +74,19 @@ WHERE v.table_name = %(table)s AND v.id <= (
   ORDER BY o.id DESC OFFSET %(kept)s LIMIT 1)
 """
 
+# Who builds on one reads them all, as tables may only be read whole (see pgtv.kept).
+_FORGET = """
+UPDATE ONLY pgtv.verification v SET baseline = NULL
+FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
+WHERE d.datname = pg_catalog.current_database() AND v.table_oid = %(oid)s::int8::oid
+  AND v.baseline IS NOT NULL
+  AND (v.system_identifier, v.database_oid) = (c.system_identifier::text, d.oid)
+  AND v.id < (
+    SELECT pg_catalog.max(o.id) FROM ONLY pgtv.verification o
+    WHERE o.table_oid = v.table_oid AND o.baseline IS NOT NULL
+      AND (o.system_identifier, o.database_oid) = (v.system_identifier, v.database_oid))
+"""
+
 
 def script(name: str = "install") -> str:
     """The text of sql/state/NAME.sql. Raises NotPossible."""
@@ -311,10 +324,15 @@ def _write(connection: psycopg.Connection[Any], results: Sequence[Result]) -> st
                 "baseline": json.dumps(r.baseline.document()) if r.baseline else None,
             }  # fmt: skip
             connection.execute(statement.encode(), values)
-    # a role that may only INSERT keeps more records, that is all
+    # a role that may only INSERT keeps more records, and more in them, that is all: the check
+    # verification-untrimmed tells
     with contextlib.suppress(Exception), _writing(connection, kept.CHANGES):
         for r in results:
             connection.execute(_TRIM, {"table": r.tview, "kept": KEPT})
+    if found.remembers:
+        with contextlib.suppress(Exception), _writing(connection, kept.CHANGES):
+            for r in results:
+                connection.execute(_FORGET, {"oid": r.table_oid})
     return None
 
 

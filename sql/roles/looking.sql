@@ -3,12 +3,14 @@
 --   psql -d DATABASE -f looking.sql                       makes the role pgtv_look
 --   psql -d DATABASE -v role=NAME -f looking.sql          another name
 --   psql -d DATABASE -v contents=on -f looking.sql        may read all rows too, for verify
+--   psql -d DATABASE -v records=on -f looking.sql         may record what verify found: for a timer
 --
 -- Run it as a superuser, in every database that is to be looked at; running it again changes nothing.
 -- The role gets no password: set one (\password pgtv_look), or let pg_hba.conf decide.
 \set ON_ERROR_STOP on
 \if :{?role} \else \set role pgtv_look \endif
 \if :{?contents} \else \set contents off \endif
+\if :{?records} \else \set records off \endif
 BEGIN;
 SET LOCAL lock_timeout = '2s';
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -44,6 +46,15 @@ SELECT format('GRANT USAGE ON SCHEMA pgtv TO %I', :'role')
 SELECT format('GRANT SELECT ON ALL TABLES IN SCHEMA pgtv TO %I', :'role')
  WHERE to_regnamespace('pgtv') IS NOT NULL
 \gexec
+
+-- verify writes down what it found, deletes all but the newest records of a TVIEW, and clears in those
+-- what it builds on no more. It is told which they are by the rows themselves, so it may write any.
+\if :records
+SELECT format('GRANT INSERT, DELETE, UPDATE (baseline) ON pgtv.verification TO %I', :'role')
+ WHERE EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('pgtv.verification')
+                 AND attname = 'baseline' AND NOT attisdropped)
+\gexec
+\endif
 
 -- verify compares rows, so it has to read them: all tables, views and schemas, nothing to write.
 \if :contents

@@ -83,7 +83,8 @@ CREATE TABLE pgtv.dead_letter (
     database_oid oid NOT NULL
 );
 
--- People who look may read; only the owner writes (GRANT INSERT to the role of a timer).
+-- People who look may read; only the owner writes. What the role of a timer needs, to record and to
+-- trim what it recorded, sql/roles/looking.sql grants with -v records=on.
 GRANT USAGE ON SCHEMA pgtv TO pg_monitor;
 GRANT SELECT ON pgtv.installation, pgtv.verification, pgtv.lease, pgtv.lease_trigger, pgtv.dead_letter
     TO pg_monitor;

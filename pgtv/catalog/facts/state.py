@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Verification:
     """The last verification of a TVIEW that the schema `pgtv` or a state file recorded.
 
-    brought_at: since when the rows that differed then are right, as a merge recorded.
+    brought_at: since when the rows that differed then are right, as a merge recorded. records: how many
+    there are of this TVIEW.
     """
 
     table_name: str
@@ -19,6 +20,7 @@ class Verification:
     rows: int | None = None
     table_oid: int | None = None
     brought_at: str | None = None
+    records: int = 0
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ NOT_PASTED = {
     **dict.fromkeys(
         ("catalog-unknown", "feed-gap", "jsonb-delta-missing", "lab-in-use", "library-unloadable",
          "never-verified", "refresh-slow", "server-unsupported", "trigger-lease",
-         "unlogged-standby", "verification-old", "writes-fail"),
+         "unlogged-standby", "verification-old", "verification-untrimmed", "writes-fail"),
         _NONE,
     ),
     **dict.fromkeys(("extension-missing", "not-preloaded"), _SUPERUSERS),

@@ -20,6 +20,8 @@ from pgtv.rows.settle import settle
 WRONG = """SET session_replication_role = replica;
     UPDATE tv_customer SET data = data || '{"name": "zz"}' WHERE pk_customer IN (3, 5);"""
 
+KEPT_RECORDS = "SELECT count(*) || ' ' || count(baseline) FROM pgtv.verification"
+
 
 def contents(database: Database) -> dict[str, list[Finding]]:
     examination = examine(database.snapshot(), select(("contents",)))
@@ -239,3 +241,39 @@ def test_init_shows_makes_and_drops(shop: Database) -> None:
     assert shop.pgtv("init", "--drop", "--apply").returncode == 3
     assert shop.sql("SELECT to_regnamespace('pgtv') IS NULL").strip() == "f"
     assert shop.pgtv("verify", "tv_stock").returncode == 0
+
+
+def test_records_that_nobody_trims(shop18: Database, root: Path) -> None:
+    """The role of a timer with INSERT alone; with what sql/roles grants it the same command trims."""
+    shop18.pgtv("init", "--apply")
+
+    def grant(*options: str) -> None:
+        shop18.server.program(
+            "psql", "-Xq", "-v", "role=timer", "-v", "contents=on", *options,
+            "-f", str(root / "sql/roles/looking.sql"), database=shop18.name,
+        )  # fmt: skip
+
+    def verified() -> tuple[int, int]:
+        done = shop18.pgtv("verify", "tv_customer", user="timer")
+        assert done.returncode == 0, done.stdout + done.stderr
+        count, built_on = shop18.sql(KEPT_RECORDS).split()
+        return int(count), int(built_on)
+
+    grant()
+    shop18.sql("GRANT INSERT ON pgtv.verification TO timer")
+    assert verified() == (1, 1)
+    shop18.sql("""INSERT INTO pgtv.verification (table_name, table_oid, verified_at, mode, differing,
+        duration_ms, system_identifier, database_oid, baseline)
+        SELECT table_name, table_oid, verified_at, mode, differing, duration_ms, system_identifier,
+               database_oid, baseline FROM pgtv.verification, generate_series(1, 199)""")
+    assert "verification-untrimmed" not in contents(shop18), "a near miss"
+    assert verified() == (201, 201)
+    (found,) = contents(shop18)["verification-untrimmed"]
+    assert found.object == "public.tv_customer" and "201" in found.detail
+    shop18.sql("UPDATE pgtv.verification SET database_oid = 1 WHERE id <= 5")  # of another database
+    grant("-v", "records=on")
+    assert verified() == (100, 1)
+    assert "verification-untrimmed" not in contents(shop18)
+    assert "since" in shop18.pgtv("verify", "tv_customer", "--since", "last", user="timer").stdout
+    shop18.sql("UPDATE pgtv.verification SET database_oid = 1 WHERE baseline IS NOT NULL")
+    assert verified() == (100, 2), "of another database nothing is cleared"
