@@ -11,7 +11,8 @@ Impact:
 Diagnosis:
     One row that nobody holds is changed in a column that a TVIEW reads, under lock_timeout and a
     statement_timeout of 5 s, and rolled back. A statement that touches no row proves little: it fires
-    statement triggers only. Without the option nothing is tried and the check does not run.
+    statement triggers only. A superuser writes as the table's owner, confined to that one's rights.
+    Without the option nothing is tried and the check does not run.
 
 Mitigation:
     The probe shows that writes fail, other findings show why: cure those that name the same table or

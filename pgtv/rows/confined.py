@@ -34,6 +34,15 @@ DO = (
     " SET LOCAL search_path = pg_catalog, pg_temp; RETURN QUERY EXECUTE s; RETURN NEXT NULL; END LOOP; END",
 )
 
+# A statement, and a query of what it left behind: how many rows it changed, what was deferred has run,
+# and the rows of the query.
+TRY = (
+    "pg_catalog.text, pg_catalog.text",
+    "DECLARE n pg_catalog.int8; BEGIN EXECUTE $1; GET DIAGNOSTICS n = ROW_COUNT;"
+    " SET CONSTRAINTS ALL IMMEDIATE; RETURN NEXT n;"
+    " IF $2 IS NOT NULL THEN RETURN QUERY EXECUTE $2; END IF; END",
+)
+
 
 def made(
     name: str, kind: tuple[str, str], role: str, *, superuser: bool, settings: Mapping[str, str]

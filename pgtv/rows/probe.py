@@ -9,12 +9,15 @@ What it costs: for a moment the locks of such a write (ROW EXCLUSIVE on the tabl
 the TVIEWs that follow), bounded by lock_timeout and by STATEMENT_TIMEOUT. A row that somebody else
 holds is passed over. User triggers fire, so what they do outside of the transaction (sequences,
 other connections) stays done.
+
+Triggers are their table's owner's code. A login with more rights than SQL gives writes as the owner, inside
+a function (see pgtv.rows.confined); the table of a superuser only where no code of others is on it.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,7 @@ from pgtv.catalog import dialects
 from pgtv.catalog.model import Relation, Snapshot
 from pgtv.finding import Effect, Finding, Remedy, Severity
 from pgtv.graph.edges import Edges, edges
+from pgtv.rows import confined, evaluate
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,6 +38,16 @@ _TRIES = 4  # columns that are tried before a table counts as not provable
 # identity column (428C9), a wait that was cut (55P03, 57014), a conflict (40).
 _OTHER_VALUE = ("22", "23", "428C9")
 _WAITED = ("55P03", "57014", "40001", "40P01")
+
+
+@dataclass(frozen=True)
+class _As:
+    """With whose rights a table is written: None for the session's own; problem: why by none."""
+
+    owner: str | None = None
+    superuser: bool = False
+    problem: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,14 @@ def probe(
         r for r in snapshot.relations
         if r.kind in "rp" and r.oid not in snapshot.tview_by_table and reach.affected([r.oid])
     ]  # fmt: skip
-    attempts = _attempts(connection, snapshot, tables)
+    who = evaluate.login(connection, {t.owner for t in tables})
+    rights = _rights(connection, who, tables)
+    owners = {oid: a.owner for oid, a in rights.items() if a.owner is not None}
+    attempts = _attempts(connection, snapshot, tables, owners)
     for table in sorted(tables, key=lambda r: r.qualified):
-        finding, line = _table(connection, snapshot, reach, table, attempts.get(table.oid))
+        finding, line = _table(
+            connection, snapshot, reach, table, rights[table.oid], attempts.get(table.oid)
+        )
         say(f"probe {table.qualified}: {line}")
         if finding:
             yield finding
@@ -69,21 +88,25 @@ def _table(
     snapshot: Snapshot,
     reach: Edges,
     table: Relation,
+    as_: _As,
     attempts: list[Attempt] | None,
 ) -> tuple[Finding | None, str]:
     import psycopg
 
     affects = tuple(t.label for t in reach.affected([table.oid]))
+    if as_.problem:
+        return _unknown(table, affects, as_.problem, as_.needs), f"not tried: {as_.problem}"
     if attempts is None:
         needs = f"UPDATE on {table.qualified}"
-        return _unknown(table, affects, f"this role may not write {table.qualified}", (needs,)), (
+        role = f"its owner {as_.owner}" if as_.owner else "this role"
+        return _unknown(table, affects, f"{role} may not write {table.qualified}", (needs,)), (
             f"not tried, needs {needs}"
         )
     tried = ""
     for attempt in [*attempts[:_TRIES], None]:
         statement = _statement(table, attempt)
         try:
-            changed, queued = _try(connection, snapshot, statement)
+            changed, queued = _try(connection, snapshot, statement, as_)
         except psycopg.Error as e:
             state = e.sqlstate or ""
             if attempt and (state[:2] in _OTHER_VALUE or state in _OTHER_VALUE):
@@ -94,6 +117,14 @@ def _table(
                 return _unknown(table, affects, text), f"could not tell ({state})"
             if connection.closed:
                 raise
+            if as_.owner and state == "42501" and _has_triggers(snapshot, table):
+                # what they do may take rights that a writer has and the owner has not
+                text = (
+                    f"written as its owner {as_.owner}, {table.qualified} fails by one of its triggers,"
+                    f" or for whatever they do: {_first_line(e)}"
+                )
+                needs = f"to be tried as a role that writes {table.qualified}: -U ROLE"
+                return _unknown(table, affects, text, (needs,)), f"could not tell ({state})"
             return _failed(table, affects, statement, state, _first_line(e)), f"FAILS ({state})"
         if queued not in ("", "[]"):
             text = "work stays queued after the statement: an autocommit write fails at COMMIT"
@@ -107,7 +138,7 @@ def _table(
 
 
 def _try(
-    connection: psycopg.Connection[Any], snapshot: Snapshot, statement: str
+    connection: psycopg.Connection[Any], snapshot: Snapshot, statement: str, as_: _As
 ) -> tuple[int, str]:
     """Run it in a transaction that is rolled back: rows changed, and what stayed queued."""
     dialect = dialects.named(snapshot.extension.generation)
@@ -116,6 +147,8 @@ def _try(
     connection.execute("BEGIN")
     try:
         connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        if as_.owner is not None:
+            return _try_confined(connection, statement, queue, as_.owner, as_.superuser)
         changed = connection.execute(statement.encode()).rowcount
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         row = connection.execute(queue.encode()).fetchone() if queue else None
@@ -123,6 +156,88 @@ def _try(
     finally:
         if not connection.closed:
             connection.execute("ROLLBACK")
+
+
+def _try_confined(
+    connection: psycopg.Connection[Any],
+    statement: str,
+    queue: str | None,
+    owner: str,
+    superuser: bool,
+) -> tuple[int, str]:
+    """The same, as the owner; nothing but ROLLBACK may follow in the transaction."""
+    make = confined.made("pgtv_try", confined.TRY, owner, superuser=superuser, settings={})
+    if superuser and connection.info.server_version >= confined.EVENT_TRIGGERS_SINCE:
+        make = ["SET LOCAL event_triggers = off", *make, "SET LOCAL event_triggers TO DEFAULT"]
+    connection.execute("; ".join(["SET LOCAL ROLE NONE", *make]).encode())
+    rows = connection.execute(
+        "SELECT x FROM pg_temp.pgtv_try(%s, %s) x", (statement, queue)
+    ).fetchall()
+    changed, *queued = (r[0] for r in rows)
+    return int(changed), queued[0] or "" if queued else ""
+
+
+_OWNERS = """
+WITH RECURSIVE tree AS (
+  SELECT t AS root, t AS oid FROM pg_catalog.unnest(%s::pg_catalog.oid[]) t
+  UNION
+  SELECT tree.root, h.inhrelid FROM tree JOIN pg_catalog.pg_inherits h ON h.inhparent = tree.oid
+), code AS (
+  SELECT tree.root, c.relowner AS owner FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.oid
+  UNION
+  SELECT tree.root, p.proowner FROM tree
+    JOIN pg_catalog.pg_trigger t ON t.tgrelid = tree.oid AND NOT t.tgisinternal
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+)
+SELECT c.oid::int8, o.rolname::text, o.rolsuper,
+       (SELECT pg_catalog.min(r.rolname::text) FROM code JOIN pg_catalog.pg_roles r ON r.oid = code.owner
+         WHERE code.root = c.oid AND NOT r.rolsuper),
+       pg_catalog.has_database_privilege(o.oid, d.oid, 'TEMP')
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+ WHERE c.oid = ANY (%s)
+"""
+
+
+def _rights(
+    connection: psycopg.Connection[Any], who: evaluate.Login, tables: list[Relation]
+) -> dict[int, _As]:
+    """By table."""
+    oids = [t.oid for t in tables]
+    if who.confined:
+        return dict.fromkeys(oids, _As())
+    found = {oid: _As(problem="it was dropped meanwhile") for oid in oids}
+    for oid, owner, superuser, other, temp in connection.execute(_OWNERS, (oids, oids)):
+        if owner == who.login or superuser:
+            found[oid] = _As()
+            if other and (superuser or who.superuser):
+                why = f"its owner {owner} is a superuser, and code of {other} would run with those rights"
+                found[oid] = _As(
+                    problem=why, needs=("to be tried as a role that writes it: -U ROLE",)
+                )
+        elif not who.superuser and owner not in who.may_be:
+            found[oid] = _As(
+                problem=f"{who.login} has the rights of {', '.join(who.powers)}, which no trigger may"
+                f" use, and may not act as {owner}",
+                needs=(f"membership in {owner}",),
+            )
+        elif not who.superuser and not temp:
+            found[oid] = _As(
+                problem=f"{owner} lacks TEMP on the database, by which its triggers are confined",
+                needs=(f"TEMP on the database for {owner}",),
+            )
+        else:
+            found[oid] = _As(owner, who.superuser)
+    return found
+
+
+def _has_triggers(snapshot: Snapshot, table: Relation) -> bool:
+    """Whether others than the extension's are on it, or on its partitions."""
+    return any(
+        not t.kind and table.oid in (t.relation, _root(snapshot, t.relation))
+        for t in snapshot.triggers
+        if t.relation in snapshot.by_oid
+    )
 
 
 def _statement(table: Relation, attempt: Attempt | None) -> str:
@@ -148,11 +263,14 @@ SELECT a.attrelid::int8, a.attname::text, t.typname::text,
               AND (p.partattrs::text = '0' OR EXISTS (
                   SELECT FROM pg_attribute r WHERE r.attrelid = p.partrelid
                   AND r.attname = a.attname AND r.attnum = ANY (p.partattrs::int2[])))) AS keyed
-  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid
+  JOIN pg_roles r ON r.oid = c.relowner
+ CROSS JOIN LATERAL (SELECT CASE WHEN a.attrelid = ANY (%s) THEN r.rolname ELSE CURRENT_USER END) w(role)
  WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND NOT a.attisdropped
    AND a.attidentity = '' AND a.attgenerated = ''
-   AND has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
-   AND has_any_column_privilege(a.attrelid, 'SELECT')
+   AND has_column_privilege(w.role, a.attrelid, a.attnum, 'UPDATE')
+   AND has_any_column_privilege(w.role, a.attrelid, 'SELECT')
+   AND has_schema_privilege(w.role, c.relnamespace, 'USAGE')
  ORDER BY a.attrelid, a.attnum
 """
 
@@ -173,16 +291,20 @@ _NEXT = {
 
 
 def _attempts(
-    connection: psycopg.Connection[Any], snapshot: Snapshot, tables: list[Relation]
+    connection: psycopg.Connection[Any],
+    snapshot: Snapshot,
+    tables: list[Relation],
+    owners: Collection[int],
 ) -> dict[int, list[Attempt]]:
-    """By table, the columns to change, best first; no entry where the role may write none."""
+    """By table, the columns to change, best first; no entry where the role may write none. owners:
+    tables that are written as their owner."""
     read: dict[int, set[str]] = {}
     for edge in snapshot.reads:
         if edge.relation is not None:
             read.setdefault(edge.relation, set()).update(edge.columns)
     found: dict[int, list[tuple[int, Attempt]]] = {}
     for relid, name, type_, constrained, keyed in connection.execute(
-        _COLUMNS, ([t.oid for t in tables],)
+        _COLUMNS, (list(owners), [t.oid for t in tables])
     ):
         ways = found.setdefault(relid, [])
         column, table = f"t.{_quoted(name)}", snapshot.by_oid[relid].qualified

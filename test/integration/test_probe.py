@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from planted import escaped
 from servers import Database
 
 FLUSH = "ALTER TABLE public.tb_customer DISABLE TRIGGER trg_tview_flush_{}_on_public_tb_customer;"
@@ -91,6 +92,65 @@ def test_a_write_that_fails_is_found_with_its_sqlstate(
         with pytest.raises(psycopg.Error) as error:
             application.execute(f"UPDATE {table} SET {column} = {column} || 'x'".encode())
         assert error.value.sqlstate == sqlstate
+
+
+TRAP_TRIGGER = """
+CREATE FUNCTION schemer.trap() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
+  BEGIN PERFORM set_config('role', 'none', true); EXCEPTION WHEN OTHERS THEN NULL; END;
+  PERFORM schemer.gain(); RETURN NEW; END $f$;
+CREATE {} TRIGGER trap {} UPDATE ON schemer.tb_bait {} FOR EACH ROW EXECUTE FUNCTION schemer.trap();
+"""
+KINDS = [("", "BEFORE", ""), ("CONSTRAINT", "AFTER", "DEFERRABLE INITIALLY DEFERRED")]
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("kind", KINDS, ids=["before", "deferred"])
+def test_triggers_of_owners_run_as_the_owner(trapped: Database, kind: tuple[str, str, str]) -> None:
+    trapped.sql(TRAP_TRIGGER.format(*kind), user="schemer")
+    code, findings, said = probed(trapped)
+    assert (code, findings) == (0, []), said
+    assert "probe schemer.tb_bait: a write works" in said
+    assert not escaped(trapped).exists()
+
+
+@pytest.mark.both
+def test_code_of_others_on_a_superusers_table_is_not_run(trapped: Database) -> None:
+    trapped.sql(TRAP_TRIGGER.format(*KINDS[0]), user="schemer")
+    trapped.sql("ALTER TABLE schemer.tb_bait OWNER TO postgres")
+    trapped.sql("GRANT ALL ON schemer.tb_bait TO schemer")
+    code, findings, said = probed(trapped)
+    assert code == 3 and [f["object"] for f in findings] == ["schemer.tb_bait"], said
+    assert "code of schemer would run with those rights" in findings[0]["detail"]
+    assert not escaped(trapped).exists()
+
+
+def test_a_trigger_that_takes_rights_which_the_owner_lacks_is_unknown(shop: Database) -> None:
+    shop.sql(
+        "CREATE TABLE public.audit (a int); CREATE FUNCTION public.audit() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN INSERT INTO public.audit VALUES (1); RETURN NEW; END'; CREATE TRIGGER audit BEFORE UPDATE"
+        " ON public.tb_category FOR EACH ROW EXECUTE FUNCTION public.audit()"
+    )
+    code, findings, said = probed(shop)
+    assert code == 3 and [f["object"] for f in findings] == ["public.tb_category"], said
+    assert "permission denied for table audit" in findings[0]["detail"]
+
+
+def test_a_login_that_may_run_programs_writes_as_the_owner(trapped: Database) -> None:
+    trapped.sql(TRAP_TRIGGER.format(*KINDS[0]), user="schemer")
+    role = f"powerful_{trapped.name}"
+    trapped.sql(
+        f"CREATE ROLE {role} LOGIN; GRANT pg_read_all_data, pg_write_all_data, pg_monitor,"
+        f" pg_execute_server_program TO {role}"
+    )
+    try:
+        _, findings, _ = probed(trapped, user=role)
+        assert any("may not act as schemer" in f["detail"] for f in findings), findings
+        trapped.sql(f"GRANT schemer, shop_owner TO {role}")
+        code, findings, said = probed(trapped, user=role)
+        assert (code, findings) == (0, []), said
+        assert not escaped(trapped).exists()
+    finally:
+        trapped.sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_rows_that_somebody_holds_are_passed_over(shop: Database) -> None:
