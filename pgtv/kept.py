@@ -33,7 +33,8 @@ CHANGES = (
 
 # Statements of pgtv.repairs.lease_sql: each begins so.
 _WRITES = re.compile(
-    r"^\s*(?:INSERT INTO|UPDATE ONLY|DELETE FROM ONLY) pgtv\.(lease_trigger|lease)\b", re.MULTILINE
+    r"^\s*(?:INSERT INTO|UPDATE ONLY|DELETE FROM ONLY) pgtv\.(?:lease_trigger|lease)\b",
+    re.MULTILINE,
 )
 
 # Expressions of sql/state, as the server prints them under the search_path below.
@@ -150,11 +151,12 @@ def lock(connection: psycopg.Connection[Any], mode: LiteralString, *tables: str)
 
 
 def run(connection: psycopg.Connection[Any], unit: Sequence[str]) -> None:
-    """Run the statements of a transaction block, or one alone; before any of them writes leases their
-    tables are locked as `lock` does. Base tables are locked behind these, by pgtv only: nobody who writes
-    base tables waits for leases. Raises NotPossible and psycopg.Error; a block is left as it is then.
+    """Run the statements of a transaction block, or one alone; before any of them writes leases both
+    tables are locked as `lock` does: what writes one may read the other, which is planned too. Base
+    tables are locked behind these, and nobody who writes base tables waits for leases. Raises
+    NotPossible and psycopg.Error; a block is left as it is then.
     """
-    tables = sorted({m[1] for s in unit for m in _WRITES.finditer(s)})
+    tables = ("lease", "lease_trigger") if any(_WRITES.search(s) for s in unit) else ()
     if tables and len(unit) == 1:
         with connection.transaction():
             lock(connection, CHANGES, *tables)

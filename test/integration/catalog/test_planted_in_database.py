@@ -117,7 +117,12 @@ def test_leases_and_dead_letters_are_not_written_where_that_runs_code(
     assert "pgtv.dead_letter" in said and (OWNER in said or what == "view"), said
 
 
-def test_a_trigger_that_is_made_while_disabling_waits_for_its_locks(shop18: Database) -> None:
+@pytest.mark.parametrize(
+    ("table", "what"), [("lease_trigger", "trigger"), ("lease", "index")], ids=["trigger", "index"]
+)
+def test_what_is_planted_while_disabling_waits_for_its_locks(
+    shop18: Database, table: str, what: str
+) -> None:
     """The schema is looked at again by each transaction that writes it, once nobody can add to it."""
     as_owner(shop18, TRAP + script())
     command = ("triggers", "disable", "tv_category", "--for", "1h", "--reason", "x", "--apply")
@@ -134,13 +139,11 @@ def test_a_trigger_that_is_made_while_disabling_waits_for_its_locks(shop18: Data
             " AND relation = 'public.tb_category'::regclass"
         )
         until(lambda: watcher.execute(waiting).fetchone() == (1,))
-        mallory.execute(WRITES["trigger"].format("lease_trigger"))
+        mallory.execute(WRITES[what].format(table))
         holder.rollback()
         said = running.result()
-    assert (
-        f"pgtv.lease_trigger has the trigger t, which pgtv init does not make (its owner: {OWNER})"
-        in said
-    )
+    assert f"pgtv.{table} has the {what} " in said, said
+    assert f"which pgtv init does not make (its owner: {OWNER})" in said
     assert "DISABLE TRIGGER" in said, "as far as it was shown"
     assert shop18.sql("SELECT count(*) FROM pgtv.lease_trigger").strip() == "0"
     assert shop18.pgtv("doctor", "--only", "trigger-disabled").returncode == 0
