@@ -215,4 +215,6 @@ def test_event_triggers_see_what_a_definition_does_and_not_our_function(trapped:
     trapped.sql(f"TRUNCATE public.seen; {DRIFT}")
     assert refresh(trapped)["end"] == "merged"
     # the note that rows are owed is a comment, written by pgtv's own statement
-    assert trapped.sql("SELECT DISTINCT tag FROM public.seen ORDER BY 1") == "COMMENT\nCREATE TABLE\n"
+    assert (
+        trapped.sql("SELECT DISTINCT tag FROM public.seen ORDER BY 1") == "COMMENT\nCREATE TABLE\n"
+    )
