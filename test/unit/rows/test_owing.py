@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pgtv.rows.owing import NOTE, forget, is_owed, note
 
 from pgtv.catalog.dialects.base import literal
+from pgtv.rows.owing import NOTE, forget, is_owed, note
 
 SEPARATED = "orders\u2028of\u2029shops\u0085and more\nfor the till"
 
