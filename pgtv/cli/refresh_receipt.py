@@ -39,7 +39,7 @@ class Record:
     ) -> None:
         self._snapshot, self._applied, self._file, self._earlier = snapshot, applied, file, earlier
         self._ended: list[Brought] = []
-        self._run = report.begun(by)
+        self._run = report.begun(by, snapshot.server.started_at)
         self._entries = list(earlier.tviews)
         self._texts = Texts()
         self._journal: journal.Journal | None = None
@@ -126,6 +126,11 @@ def of_earlier_run(receipt: Path, snapshot: Snapshot) -> report.Earlier:
         found = [*raw["tviews"], *journal.left(receipt, raw["tviews"])]
         report.carried(found, {t["tview"] for t in found})  # raises where it is damaged
         report.finished(found)
+        if raw.get("server_started_at") != snapshot.server.started_at:
+            # a crash takes the last commits of asynchronous ones, and all rows of UNLOGGED TVIEWs; so may
+            # a standby that was promoted
+            click.echo("the server was started since: all is compared again", err=True)
+            found = report.carried(found, {t["tview"] for t in found})
         runs = [report.run_of(r) for r in (*raw.get("earlier", ()), raw)]
     except OSError as e:
         raise UsageError(f"cannot read {receipt}: {e.strerror or e}") from None

@@ -106,12 +106,15 @@ class TriggersDocument(TypedDict):
 
 class RefreshRun(TypedDict):
     """A run of pgtv refresh. by: the login; started_from: `user@host`, the account that ran pgtv and the
-    machine that it ran on. finished_at: null while it runs, and for ever where it was killed."""
+    machine that it ran on. server_started_at: of the server that it wrote to: what another one, or the
+    same after a crash, holds of it is not known. finished_at: null while it runs, and for ever where it
+    was killed."""
 
     by: str
     started_from: str
     started_at: str
     finished_at: str | None
+    server_started_at: str | None
     pgtv_version: str
     outcome: Annotated[str, "running", "complete", "failed", "interrupted"]
 

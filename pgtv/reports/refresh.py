@@ -48,10 +48,11 @@ class Earlier:
     runs: Sequence[RefreshRun] = ()
 
 
-def begun(by: str) -> RefreshRun:
+def begun(by: str, server_started_at: str | None) -> RefreshRun:
     """A run that begins now. by: the login."""
     return {
         "by": by, "started_from": account(), "started_at": now(), "finished_at": None,
+        "server_started_at": server_started_at,
         "pgtv_version": __version__, "outcome": "running",
     }  # fmt: skip
 

@@ -144,7 +144,15 @@ def test_one_that_goes_on_says_who_began(shop18: Database, login: str, root: Pat
     assert shop.pgtv(*args, "--resume").returncode == 0
     second = told(file, root)
     assert second["by"] == "postgres" and second["started_at"] > first["finished_at"]
-    run = ("by", "started_from", "started_at", "finished_at", "pgtv_version", "outcome")
+    run = (
+        "by",
+        "started_from",
+        "started_at",
+        "finished_at",
+        "server_started_at",
+        "pgtv_version",
+        "outcome",
+    )
     assert second["earlier"] == [{name: first[name] for name in run}]
     assert shop.pgtv(*args, "--resume", user=login).returncode == 0
     assert [r["by"] for r in told(file, root)["earlier"]] == [login, "postgres"]

@@ -247,6 +247,28 @@ def test_a_run_that_was_cut_off_is_resumed(shop18: Database, tmp_path: Path) -> 
     assert shop.pgtv("verify").returncode == 0
 
 
+def test_after_a_crash_of_the_server_all_is_compared_again(
+    shop18: Database, tmp_path: Path
+) -> None:
+    """Or on another one: the last commits of a run that the receipt has may be gone."""
+    shop, receipt = shop18, tmp_path / "receipt.json"
+    shop.sql(DRIFT)
+    args = ("refresh", "--apply", "--receipt", str(receipt))
+    assert shop.pgtv(*args).returncode == 0
+    shop.sql(DRIFT)
+    done = shop.pgtv(*args, "--resume")
+    assert done.stdout == "" and "started since" not in done.stderr, "it is finished"
+    raw = json.loads(receipt.read_text())
+    raw["server_started_at"] = "2026-01-01 00:00:00+00"
+    receipt.write_text(json.dumps(raw))
+    done = shop.pgtv(*args, "--resume")
+    assert done.returncode == 0
+    assert "the server was started since: all is compared again" in done.stderr
+    assert shop.pgtv("verify").returncode == 0
+    ends = [t["end"] for t in json.loads(receipt.read_text())["tviews"]]
+    assert ends.count("unknown") == ends.count("merged") > 1, "what was done before is still told"
+
+
 def test_a_control_file_holds_it_back_while_it_runs(shop18: Database, tmp_path: Path) -> None:
     """Paused before its first batch; goes on when the file says so."""
     shop = shop18
