@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import random
 import runpy
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -59,7 +61,31 @@ def recorded_commits() -> set[str]:
     report = store.load(REPORT)
     crashes = json.loads((REPORT.parent / "crash-points.json").read_text())
     ran = {o.commit or report.commit for o in report.outcomes if o.state is not State.SKIPPED}
-    return {str(c) for c in (*ran, crashes["commit"])}
+    return {str(c) for c in (*ran, crashes["commit"], *(run["commit"] for run in killed()))}
+
+
+def killed() -> list[dict[str, Any]]:
+    runs: list[dict[str, Any]] = json.loads((REPORT.parent / "killed.json").read_text())["runs"]
+    return runs
+
+
+def test_every_command_that_applies_was_killed_at_each_statement_on_two_majors() -> None:
+    ran = {(run["command"], run["major"]): run for run in killed() if "server" not in run["killed"]}
+    tested = ast.parse((ROOT / "test/integration/test_killed.py").read_text())
+    (cases,) = [
+        node.value for node in tested.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CASES"
+    ]  # fmt: skip
+    assert isinstance(cases, ast.Dict)
+    names = {ast.literal_eval(key) for key in cases.keys if key}
+    assert set(ran) == {(name, major) for name in names for major in (18, 17)}
+    for run in ran.values():
+        at = sorted(n for dies in ("pgtv", "backend") for n in run["killed"][dies])
+        assert at == list(range(1, run["statements"] + 1))
+    assert {run["command"] for run in killed() if "server" in run["killed"]} == names, (
+        "and the server"
+    )
+    assert {run["outcome"] for run in killed()} == {"right afterwards"}
 
 
 def test_the_commits_of_the_records_can_be_looked_at() -> None:
