@@ -122,7 +122,7 @@ def _named(scene: Scene, point: Point, kill: str, seed: int) -> Crashed:
         f" WHERE pid = {pid or 0}), '')"
     )
     crash(scene, kill, pid)
-    return Crashed(lsn, statement or scene.remembered[RAN])
+    return Crashed(lsn, statement or scene.remembered.get(RAN, ""))
 
 
 def _marker(seed: int) -> str:

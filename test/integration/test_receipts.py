@@ -129,6 +129,11 @@ def test_it_says_who_from_where_when_and_which_rows(
             assert {o["kind"] for o in one["overwritten"]} == {"changed"}
             assert all("Customer 3" in str(o["old"]) for o in one["overwritten"]), "as it was"
             assert key is None or one["keys"] == [key]
+    elif case.args == REBUILT:
+        assert receipt["rows"] and all(
+            (one["end"], one["all_keys"], one["complete"]) == ("rebuilt", False, False)
+            for one in receipt["rows"]
+        )
     elif case.schema == "pgtv.receipt/1":
         assert receipt["rows"] == []
     assert not (shop.folder / "receipt.json.batches").exists()

@@ -309,7 +309,7 @@ def test_what_would_be_ignored_is_refused(shop18: Database, tmp_path: Path) -> N
     for args, option in (
         (
             ("refresh", "--strategy", "rebuild", "--jobs", "2", "--max-lag", "3"),
-            "--jobs, --max-lag",
+            "--max-lag, --jobs",
         ),
         (("refresh", "--strategy", "rebuild", "--format", "json"), "--format"),
         (("triggers", "enable", "--strategy", "rebuild", "--control", "x"), "--control"),
