@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def test_twenty_are_run_without_being_asked() -> None:
         [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider",
          "-m", "not whole", f"{__file__}::test_ten_crashes"],
         cwd=ROOT, capture_output=True, text=True, check=False,
+        env={k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"},
     )  # fmt: skip
     assert {"test_ten_crashes[18]", "test_ten_crashes[17]"} == {
         line.rpartition("::")[2] for line in collected.stdout.splitlines() if "::" in line
