@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def test_each_drill_runs_without_being_asked() -> None:
         [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider",
          "-m", "not whole", str(here), str(here.parent / "test_containers.py")],
         cwd=here.parents[3], capture_output=True, text=True, check=False,
+        env={k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"},
     )  # fmt: skip
     ran: dict[str, set[str]] = {}
     for file, name in re.findall(r"(\w+)\.py::.*\[([\w-]+/[\w-]+)\]$", collected.stdout, re.M):

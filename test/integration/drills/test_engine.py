@@ -88,7 +88,15 @@ def test_a_finding_that_stays_fails_unless_it_rightly_does(stage: Stage) -> None
     sees = Sees(findings=("trigger-disabled",))
     outcome = run(stage, Variant("v", "", broken, sees, nothing))
     assert "doctor still says trigger-disabled:public.tb_customer" in str(outcome.why)
-    outcome = run(stage, Variant("v", "", broken, sees, nothing, lasts=("trigger-disabled",)))
+    last = ("trigger-disabled",)
+    outcome = run(stage, Variant("v", "", broken, sees, nothing, lasts=last))
+    assert "rows lost or wrong" in str(outcome.why), "what was written meanwhile"
+
+    def brought(scene: Scene) -> None:
+        """What was written is there, and nothing that is written from now on will be."""
+        scene.pgtv("refresh", "--apply")
+
+    outcome = run(stage, Variant("v", "", broken, sees, brought, lasts=last))
     assert "writes do not arrive" in str(outcome.why)
 
 
