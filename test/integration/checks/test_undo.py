@@ -29,7 +29,8 @@ SECTIONS = (
     "publications",
 )  # fmt: skip
 VOLATILE = {
-    "relpages", "reltuples", "bytes", "more_bytes", "file_node", "age", "rule_age", "pending_restart", "source",
+    "relpages", "reltuples", "bytes", "more_bytes", "file_node", "age", "rule_age", "pending_restart",
+    "source",
 }  # fmt: skip
 
 

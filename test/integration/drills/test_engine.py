@@ -94,7 +94,7 @@ def test_a_finding_that_stays_fails_unless_it_rightly_does(stage: Stage) -> None
 
     def brought(scene: Scene) -> None:
         """What was written is there, and nothing that is written from now on will be."""
-        scene.pgtv("refresh", "--apply")
+        scene.do("refresh", "--apply")
 
     outcome = run(stage, Variant("v", "", broken, sees, brought, lasts=last))
     assert "writes do not arrive" in str(outcome.why)
