@@ -7,8 +7,9 @@ Meaning:
 
 Impact:
     Without its table, or with another TVIEW's in its place, writes to what the TVIEW reads fail
-    (SQLSTATE XX000 or 42703). With its own table under another name rows are kept right, but
-    re-registering, updates of the extension and functions called by the table's name fail.
+    (SQLSTATE XX000 or 42703); with a copy of it they succeed, and bring the copy instead of the
+    TVIEW. With its own table under another name rows are kept right, but re-registering, updates of
+    the extension and functions called by the table's name fail.
 
 Diagnosis:
     The OID is looked up in pg_class; the table has to be called `tv_<entity>`.
@@ -63,6 +64,7 @@ def run(context: Context) -> Iterator[Finding]:
             and len(_sharing(context, tview)) == 1
             and any(c.name in (key, *tview.identity) for c in table.columns)
         )
+        copy = bool(candidate and table and table.kind == "r" and _holds(table, candidate))
         is_now = f"{table.qualified}, relkind {table.kind}" if table else "nothing"
         name = candidate.qualified if candidate else shown(_name(tview, view))
         yield context.finding(
@@ -72,10 +74,16 @@ def run(context: Context) -> Iterator[Finding]:
             + (
                 "Its rows are kept right, but re-registering it and updating the extension fail."
                 if renamed
+                else f"What is written to what it reads is brought there, and no more to {name}."
+                if copy
                 else "Writes to what it reads fail."
             ),
             severity=Severity.WARNING if renamed else Severity.CRITICAL,
-            effect=Effect.RISK if renamed else if_reached(context, tview),
+            effect=Effect.RISK
+            if renamed
+            else Effect.ROWS_WRONG
+            if copy
+            else if_reached(context, tview),
             affects=_affects(context, tview, candidate),
             evidence=[
                 {"entity": tview.entity, "table_oid": tview.table_oid, "is": is_now},
@@ -104,6 +112,11 @@ def _misnamed(context: Context, tview: Tview, table: Relation) -> Finding:
         evidence=[{"entity": tview.entity, "table": table.qualified, "key": f"pk_{entity}"}],
         remedy=bound,
     )
+
+
+def _holds(table: Relation, candidate: Relation) -> bool:
+    """Whether rows of `candidate` could be written to `table`, as those of a copy."""
+    return {c.name for c in candidate.columns} <= {c.name for c in table.columns}
 
 
 def _candidate(context: Context, tview: Tview) -> Relation | None:

@@ -47,6 +47,12 @@ FAULTS = {
         f"UPDATE {META} SET table_oid = 99999999 {CUSTOMER}",
         "table-mismatch", Effect.WRITES_FAIL,
     ),
+    "table bound to a copy": Fault(
+        "CREATE TABLE public.tv_customer_old (LIKE public.tv_customer INCLUDING ALL);"
+        " INSERT INTO public.tv_customer_old SELECT * FROM public.tv_customer;"
+        f" UPDATE {META} SET table_oid = 'public.tv_customer_old'::regclass {CUSTOMER}",
+        "table-mismatch", Effect.ROWS_WRONG,
+    ),
     "view bound to nothing": Fault(
         f"UPDATE {META} SET view_oid = 99999999 {CUSTOMER}",
         "view-mismatch", Effect.WRITES_FAIL,
